@@ -1,0 +1,26 @@
+//! Plain data that every row above talks about. Nothing here does I/O, reads a clock or an environment.
+
+pub mod event;
+pub mod failure;
+pub mod host;
+pub mod image;
+pub mod limits;
+pub mod mount;
+pub mod name;
+pub mod port;
+pub mod project;
+pub mod request;
+pub mod settings;
+pub mod status;
+pub mod wire;
+
+pub use event::{Event, Events};
+pub use failure::{Failure, Kind, Result, Trying};
+pub use host::Host;
+pub use image::{ImageReference, ImageSource};
+pub use limits::Limits;
+pub use mount::{Mount, SyncMode, Tmpfs, VolumeMount};
+pub use name::{BoxName, ProjectId, VolumeName};
+pub use port::{HostPort, PortAddress, PortRequest, Protocol, PublishedPort};
+pub use project::{BoxWanted, NetworkWanted, Project};
+pub use settings::Settings;

@@ -1,0 +1,38 @@
+//! What doors ask of the verbs: one plain struct a verb.
+
+use super::BoxName;
+use std::path::PathBuf;
+
+/// `devenv up`.
+#[derive(Debug, Clone, Default)]
+pub struct UpRequest {
+    /// Just these boxes and what they depend on; empty: all.
+    pub only: Vec<BoxName>,
+    /// Say what would be done and do nothing.
+    pub dry_run: bool,
+}
+
+/// `devenv exec` and `devenv shell`.
+#[derive(Debug, Clone, Default)]
+pub struct EnterRequest {
+    /// `None`: `dev`.
+    pub name: Option<BoxName>,
+    /// Empty: the box's interactive shell.
+    pub command: Vec<String>,
+    /// `None`: a terminal if standard input and output are terminals.
+    pub terminal: Option<bool>,
+    pub user: Option<String>,
+    /// `None`: where the caller stands in a mounted folder, else the box's.
+    pub workdir: Option<PathBuf>,
+    pub env: Vec<(String, String)>,
+}
+
+/// `devenv logs`.
+#[derive(Debug, Clone, Default)]
+pub struct LogsRequest {
+    /// `None`: every box, each line behind its box's name.
+    pub name: Option<BoxName>,
+    pub follow: bool,
+    /// Lines from the end; `None`: all.
+    pub tail: Option<u64>,
+}

@@ -1,0 +1,1 @@
+//! The verbs carried out on this kernel.

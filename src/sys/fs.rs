@@ -1,0 +1,131 @@
+//! Files: what std lacks, and errors that name the path.
+
+use crate::model::{Failure, Kind, Result, Trying};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// `path` as an absolute path without symlinks.
+///
+/// # Errors
+/// It does not exist or cannot be reached.
+pub fn real_path(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).trying(|| format!("cannot find {}", path.display()))
+}
+
+/// The file's text, or `None` when there is no such file.
+///
+/// # Errors
+/// It exists and cannot be read, or is not UTF-8.
+pub fn read_if_exists(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::because(format!("cannot read {}", path.display()), error)),
+    }
+}
+
+/// Makes `path` and the folders above it.
+///
+/// # Errors
+/// As `mkdir(2)`; an existing folder is fine.
+pub fn make_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).trying(|| format!("cannot make the folder {}", path.display()))
+}
+
+/// Replaces `path` by `content` in one step that a crash or power loss cannot tear: temporary file beside it,
+/// `fsync`, `rename`.
+///
+/// # Errors
+/// The disk is full or the folder not writable; the old file is then untouched and the temporary one removed.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = (|| {
+        let mut file = File::create(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    if let Err(error) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(Failure::because(format!("cannot write {}", path.display()), error));
+    }
+    Ok(())
+}
+
+/// Removes a file; its absence is fine.
+///
+/// # Errors
+/// As `unlink(2)`.
+pub fn remove_file_if_exists(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Failure::because(format!("cannot remove {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder and all in it, also where folders inside lack write or search permission for their owner;
+/// its absence is fine. Symlinks are removed, not followed.
+///
+/// # Errors
+/// The first thing that cannot be removed.
+pub fn remove_tree_if_exists(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            open_folders(path);
+            fs::remove_dir_all(path).trying(|| format!("cannot remove {}", path.display()))
+        }
+        Err(error) => Err(Failure::because(format!("cannot remove {}", path.display()), error)),
+    }
+}
+
+/// Gives the owner all rights on every folder below `path`, as far as possible: the removal that follows tells.
+fn open_folders(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(facts) = fs::symlink_metadata(path) else { return };
+    if !facts.is_dir() {
+        return;
+    }
+    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_folders(&entry.path());
+        }
+    }
+}
+
+/// An exclusive lock on a file, held until dropped; the kernel lets go of it when the process dies.
+pub struct Lock(#[allow(dead_code)] File);
+
+/// Takes the lock on `path`, waiting for whoever has it. `waiting` is called once before a wait.
+///
+/// # Errors
+/// The file cannot be made or locked.
+pub fn lock(path: &Path, waiting: impl FnOnce()) -> Result<Lock> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .trying(|| format!("cannot open the lock {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(Lock(file)),
+        Err(fs::TryLockError::WouldBlock) => waiting(),
+        Err(fs::TryLockError::Error(error)) => {
+            return Err(Failure::because(format!("cannot lock {}", path.display()), error));
+        }
+    }
+    file.lock().trying(|| format!("cannot lock {}", path.display()))?;
+    Ok(Lock(file))
+}
+
+/// A failure that says `path` does not exist, of the kind that callers tell apart.
+pub fn missing(path: &Path) -> Failure {
+    Failure::new(format!("{} does not exist", path.display())).kind(Kind::NotFound)
+}

@@ -1,0 +1,1 @@
+//! Linux system calls with the meaning they have here, each `unsafe` with its reason.
