@@ -22,5 +22,5 @@ pub use limits::Limits;
 pub use mount::{Mount, SyncMode, Tmpfs, VolumeMount};
 pub use name::{BoxName, ProjectId, VolumeName};
 pub use port::{HostPort, PortAddress, PortRequest, Protocol, PublishedPort};
-pub use project::{BoxWanted, NetworkWanted, Project};
+pub use project::{BoxWanted, NetworkWanted, Project, SecurityWanted};
 pub use settings::Settings;

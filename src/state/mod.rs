@@ -1,1 +1,7 @@
+//! What devenv remembers: where everything is, and what was made, in records that a crash cannot tear.
 
+pub mod layout;
+pub mod record;
+
+pub use layout::{BoxPaths, Layout, ProjectPaths};
+pub use record::{BoxRecord, Life, ProjectRecord};

@@ -129,3 +129,30 @@ pub fn lock(path: &Path, waiting: impl FnOnce()) -> Result<Lock> {
 pub fn missing(path: &Path) -> Failure {
     Failure::new(format!("{} does not exist", path.display())).kind(Kind::NotFound)
 }
+
+/// Whether this process may write to `path` (access(2), with the effective ids).
+pub fn is_writable(path: &Path) -> bool {
+    use nix::fcntl::AtFlags;
+    use nix::unistd::{AccessFlags, faccessat};
+    faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
+}
+
+/// Makes a folder that only its owner may enter.
+///
+/// # Errors
+/// It exists and is somebody else's, or is no folder: then nothing in it can be trusted.
+pub fn make_private_folder(path: &Path) -> Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(Failure::because(format!("cannot make the folder {}", path.display()), error));
+        }
+        _ => {}
+    }
+    let facts = fs::symlink_metadata(path).trying(|| format!("cannot look at {}", path.display()))?;
+    if !facts.is_dir() || facts.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(Failure::new(format!("{} belongs to somebody else", path.display())));
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        .trying(|| format!("cannot set the permissions of {}", path.display()))
+}

@@ -1,0 +1,142 @@
+//! A program about to run in a box: everything is decided, and the last steps are taken in the one order that works.
+
+use super::launch::process_of;
+use crate::model::{Failure, Result, Trying};
+use crate::sys::linux::capability::{self, Set, Sets};
+use crate::sys::linux::credentials::{self, Program, become_user, stand_in};
+use crate::sys::linux::userns::{self, IdMap, IdRange, MapWriter};
+use crate::sys::linux::{clone, facts, seccomp, signal};
+use oci_spec::runtime::{Capability, PosixRlimitType, Process, Spec};
+use std::path::PathBuf;
+
+/// A program with the identity and the limits it gets.
+pub struct Payload {
+    program: Program,
+    folder: PathBuf,
+    uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+    sets: Option<Sets>,
+    no_new_privileges: bool,
+    seccomp: Vec<Vec<u8>>,
+    open_files: Option<u64>,
+    /// Only one id is mapped, and it has to appear as the program's user.
+    single_id: bool,
+    watched: bool,
+}
+
+impl Payload {
+    /// Reads what `spec` says of its process. `seccomp` are compiled programs. With `single_id` the only id there is
+    /// appears as the program's user.
+    ///
+    /// # Errors
+    /// The spec names no program, or a capability that does not exist.
+    pub fn new(spec: &Spec, seccomp: Vec<Vec<u8>>, single_id: bool) -> Result<Payload> {
+        let process = process_of(spec)?;
+        let arguments = process.args().clone().unwrap_or_default();
+        let environment = process.env().clone().unwrap_or_default();
+        let path = environment.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+        Ok(Payload {
+            program: Program::new(&arguments, &environment, path)?,
+            folder: process.cwd().clone(),
+            uid: process.user().uid(),
+            gid: process.user().gid(),
+            groups: process.user().additional_gids().clone().unwrap_or_default(),
+            sets: capability_sets(process)?,
+            no_new_privileges: process.no_new_privileges().unwrap_or(false),
+            seccomp,
+            open_files: open_files(process),
+            single_id,
+            watched: false,
+        })
+    }
+
+    /// Who the program runs as.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// As [`Payload::run`]; the program is told to hang up when the process that watches it dies.
+    pub fn run_while_watched(mut self) -> Failure {
+        self.watched = true;
+        self.run()
+    }
+
+    /// Becomes the program. Returns only when it cannot.
+    pub fn run(self) -> Failure {
+        match self.prepare() {
+            Ok(()) => self.program.execute(),
+            Err(failure) => failure,
+        }
+    }
+
+    fn prepare(&self) -> Result<()> {
+        signal::restore_defaults();
+        credentials::set_umask();
+        if let Some(soft) = self.open_files {
+            credentials::limit_open_files(soft);
+        }
+        if self.single_id {
+            appear_as(self.uid, self.gid)?;
+        }
+        if let Some(sets) = &self.sets {
+            capability::limit_bounding(sets)?;
+        }
+        capability::keep_over_setuid();
+        become_user(self.uid, self.gid, &self.groups)?;
+        if self.watched {
+            // After the change of ids, which clears it (prctl(2)).
+            signal::on_death_of_parent(signal::HANG_UP);
+        }
+        // After becoming the user: the folder may be one that only the user may enter.
+        stand_in(&self.folder)?;
+        if let Some(sets) = &self.sets {
+            capability::apply(sets)?;
+        }
+        if self.no_new_privileges {
+            seccomp::forbid_new_privileges()?;
+        }
+        credentials::close_others_at_exec();
+        self.seccomp.iter().try_for_each(|program| seccomp::load(program))
+    }
+}
+
+/// PATH where an image sets none (Docker's default).
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Enters a nested user namespace in which our single id has the wanted numbers.
+fn appear_as(uid: u32, gid: u32) -> Result<()> {
+    let (own_uid, own_gid) = (facts::uid(), facts::gid());
+    if (own_uid, own_gid) == (uid, gid) {
+        return Ok(());
+    }
+    clone::leave_into(clone::Namespaces { user: true, ..Default::default() })?;
+    let one = |inside, outside| vec![IdRange { inside, outside, count: 1 }];
+    let map = IdMap { uids: one(uid, own_uid), gids: one(gid, own_gid), writer: MapWriter::Own };
+    userns::write_child_map(std::process::id() as i32, &map)
+        .trying(|| format!("cannot appear as user {uid} with the one id there is"))
+}
+
+fn capability_sets(process: &Process) -> Result<Option<Sets>> {
+    let Some(wanted) = process.capabilities() else { return Ok(None) };
+    let set = |names: &Option<std::collections::HashSet<Capability>>| -> Result<Set> {
+        // `Display` of the crate leaves the prefix out.
+        let names = names.iter().flatten().map(|capability| {
+            let name = capability.to_string();
+            if name.starts_with("CAP_") { name } else { format!("CAP_{name}") }
+        });
+        Set::of(names)
+    };
+    Ok(Some(Sets {
+        bounding: set(wanted.bounding())?,
+        effective: set(wanted.effective())?,
+        permitted: set(wanted.permitted())?,
+        inheritable: set(wanted.inheritable())?,
+        ambient: set(wanted.ambient())?,
+    }))
+}
+
+fn open_files(process: &Process) -> Option<u64> {
+    let limits = process.rlimits().as_ref()?;
+    limits.iter().find(|limit| limit.typ() == PosixRlimitType::RlimitNofile).map(|limit| limit.soft())
+}

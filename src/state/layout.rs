@@ -1,0 +1,205 @@
+//! Every path devenv ever writes.
+//!
+//! ```text
+//! DATA/store/…                         images (skill `image`)
+//! DATA/seccomp/…                       compiled seccomp lists
+//! DATA/projects/ID/lock                held while a project is changed
+//! DATA/projects/ID/project.json        what was made of it
+//! DATA/projects/ID/keeper.log
+//! DATA/projects/ID/boxes/NAME/         box.json, exit.json, log, hosts, resolv.conf, layer/, work/, root/
+//! DATA/volumes/ID/NAME/                volumes: outlive `down`
+//! RUN/ID/keeper.sock
+//! ```
+
+use crate::model::{BoxName, Failure, Host, ProjectId, Result, Trying, VolumeName};
+use crate::sys::environment::{path_variable, variable};
+use crate::sys::fs::make_folder;
+use std::path::{Path, PathBuf};
+
+/// The roots of all paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    data: PathBuf,
+    run: PathBuf,
+    settings: PathBuf,
+}
+
+impl Layout {
+    /// Where this user's state is: below DEVENV_HOME, otherwise in the XDG folders.
+    ///
+    /// # Errors
+    /// No home folder is known, or the folder for sockets is somebody else's.
+    pub fn find(host: &Host) -> Result<Layout> {
+        if let Some(home) = path_variable("DEVENV_HOME") {
+            let home = std::path::absolute(&home).trying(|| format!("cannot use DEVENV_HOME={}", home.display()))?;
+            return Ok(Layout { data: home.join("data"), run: home.join("run"), settings: home.join("config.toml") });
+        }
+        // `directories` asks the C library for a home when HOME is unset, which a static program must not do.
+        if variable("HOME").is_none_or(|home| home.is_empty()) {
+            let data = host.home.join(".local/share/devenv");
+            return Ok(Layout { data, run: run_folder(host)?, settings: host.home.join(".config/devenv/config.toml") });
+        }
+        let folders = directories::ProjectDirs::from("", "", "devenv")
+            .ok_or_else(|| Failure::new("cannot find a home folder").hint("set HOME or DEVENV_HOME"))?;
+        Ok(Layout {
+            data: folders.data_dir().to_owned(),
+            run: run_folder(host)?,
+            settings: folders.config_dir().join("config.toml"),
+        })
+    }
+
+    pub fn settings(&self) -> &Path {
+        &self.settings
+    }
+
+    /// The folder of all that is kept; hidden from boxes that see this computer's own tree.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The image store for boxes with this id map: ownership of files depends on it.
+    pub fn store(&self, single_id: bool) -> PathBuf {
+        self.data.join(if single_id { "store-single" } else { "store" })
+    }
+
+    pub fn seccomp(&self) -> PathBuf {
+        self.data.join("seccomp")
+    }
+
+    pub fn projects(&self) -> PathBuf {
+        self.data.join("projects")
+    }
+
+    pub fn project(&self, id: &ProjectId) -> ProjectPaths {
+        ProjectPaths {
+            folder: self.projects().join(id.as_str()),
+            volumes: self.data.join("volumes").join(id.as_str()),
+            run: self.run.join(id.as_str()),
+        }
+    }
+}
+
+/// Where sockets go: short-lived, on this computer only, nobody else's.
+fn run_folder(host: &Host) -> Result<PathBuf> {
+    if let Some(folder) = path_variable("XDG_RUNTIME_DIR") {
+        return Ok(folder.join("devenv"));
+    }
+    if host.uid == 0 {
+        return Ok("/run/devenv".into());
+    }
+    let folder = PathBuf::from(format!("/tmp/devenv-{}", host.uid));
+    crate::sys::fs::make_private_folder(&folder)?;
+    Ok(folder)
+}
+
+/// Paths of one project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectPaths {
+    folder: PathBuf,
+    volumes: PathBuf,
+    run: PathBuf,
+}
+
+impl ProjectPaths {
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.folder.join("lock")
+    }
+
+    pub fn record(&self) -> PathBuf {
+        self.folder.join("project.json")
+    }
+
+    pub fn keeper_log(&self) -> PathBuf {
+        self.folder.join("keeper.log")
+    }
+
+    pub fn keeper_socket(&self) -> PathBuf {
+        self.run.join("keeper.sock")
+    }
+
+    /// Folder of the socket, removed with the project.
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    pub fn boxes(&self) -> PathBuf {
+        self.folder.join("boxes")
+    }
+
+    pub fn a_box(&self, name: &BoxName) -> BoxPaths {
+        BoxPaths { folder: self.boxes().join(name.as_str()) }
+    }
+
+    pub fn volumes(&self) -> &Path {
+        &self.volumes
+    }
+
+    pub fn volume(&self, name: &VolumeName) -> PathBuf {
+        self.volumes.join(name.as_str())
+    }
+
+    /// Makes the folders of a project.
+    ///
+    /// # Errors
+    /// The disk is full or not writable.
+    pub fn make(&self) -> Result<()> {
+        make_folder(&self.boxes())?;
+        make_folder(&self.run)?;
+        crate::sys::fs::make_private_folder(&self.folder)
+    }
+}
+
+/// Paths of one box.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoxPaths {
+    folder: PathBuf,
+}
+
+impl BoxPaths {
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn record(&self) -> PathBuf {
+        self.folder.join("box.json")
+    }
+
+    pub fn exit_record(&self) -> PathBuf {
+        self.folder.join("exit.json")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    pub fn hosts(&self) -> PathBuf {
+        self.folder.join("hosts")
+    }
+
+    pub fn resolv_conf(&self) -> PathBuf {
+        self.folder.join("resolv.conf")
+    }
+
+    pub fn hostname(&self) -> PathBuf {
+        self.folder.join("hostname")
+    }
+
+    /// The box's own changes: upper layer of its overlay.
+    pub fn layer(&self) -> PathBuf {
+        self.folder.join("layer")
+    }
+
+    /// Overlay's work folder.
+    pub fn work(&self) -> PathBuf {
+        self.folder.join("work")
+    }
+
+    /// Where the box's first process attaches its root, in its own mount namespace; empty for everybody else.
+    pub fn root(&self) -> PathBuf {
+        self.folder.join("root")
+    }
+}

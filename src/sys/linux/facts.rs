@@ -1,0 +1,120 @@
+//! Facts about this process, the kernel and the accounts of the computer.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::fs;
+use std::path::Path;
+
+/// Effective user id of this process, as its user namespace shows it.
+pub fn uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// Effective group id of this process.
+pub fn gid() -> u32 {
+    nix::unistd::getegid().as_raw()
+}
+
+/// Identity of this boot (random(4), `/proc/sys/kernel/random/boot_id`): process ids mean nothing across boots.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Major and minor version of the running kernel.
+pub fn kernel_version() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Lets processes of the same user enter this one's namespaces (prctl(2), PR_SET_DUMPABLE): a change of
+/// credentials had taken it away.
+pub fn set_dumpable() {
+    let _ = nix::sys::prctl::set_dumpable(true);
+}
+
+/// One line of /etc/passwd (passwd(5)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub name: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub home: String,
+    pub shell: String,
+}
+
+/// The accounts in the text of a passwd file. Read as text and never through NSS: a static program must not load
+/// the host's modules, and inside a box those modules are the image's.
+pub fn accounts(passwd: &str) -> impl Iterator<Item = Account> {
+    passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
+        let (uid, gid) = (fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
+        let home = fields.nth(1).unwrap_or("/").to_owned();
+        Some(Account { name, uid, gid, home, shell: fields.next().unwrap_or_default().to_owned() })
+    })
+}
+
+/// Name and members of each group in the text of a group file (group(5)), with its id.
+pub fn groups(group: &str) -> impl Iterator<Item = (String, u32, Vec<String>)> {
+    group.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
+        let gid = fields.nth(1)?.parse().ok()?;
+        let members = fields.next().unwrap_or_default().split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect();
+        Some((name, gid, members))
+    })
+}
+
+/// Raises the soft limit of open files to the hard one: what many connections need. Failing is harmless.
+pub fn raise_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// Whether standard input and output are terminals.
+pub fn has_terminal() -> bool {
+    use std::io::IsTerminal;
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// Name of the file system that holds `path` when it is one of those that cannot be an overlay's upper layer, or
+/// that is known to matter (statfs(2)).
+pub fn file_system(path: &Path) -> Option<&'static str> {
+    let kind = nix::sys::statfs::statfs(path).ok()?.filesystem_type();
+    // Numbers from linux/magic.h.
+    Some(match kind.0 as i64 {
+        0x6969 => "nfs",
+        0x794c_7630 => "overlay",
+        0x6573_5546 => "fuse",
+        0x0102_1997 => "9p",
+        0x6367_7270 => "cgroup2",
+        0x0102_1994 => "tmpfs",
+        0xef53 => "ext",
+        0x9123_683e => "btrfs",
+        0x5846_5342 => "xfs",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwd_and_group_lines_are_read_and_broken_ones_passed_over() {
+        let text = "root:x:0:0:root:/root:/bin/bash\nbroken\nme:x:1000:1001:Me,,,:/home/me:\n:x:1:1:::\n";
+        let found: Vec<_> = accounts(text).map(|a| (a.name, a.uid, a.gid, a.home, a.shell)).collect();
+        assert_eq!(
+            found,
+            [
+                ("root".into(), 0, 0, "/root".into(), "/bin/bash".into()),
+                ("me".into(), 1000, 1001, "/home/me".into(), String::new())
+            ]
+        );
+        let found: Vec<_> = groups("adm:x:4:me,you\nme:x:1001:\n").collect();
+        assert_eq!(found, [("adm".into(), 4, vec!["me".into(), "you".into()]), ("me".into(), 1001, vec![])]);
+    }
+}

@@ -1,0 +1,133 @@
+//! Processes by descriptor: no process id can be mistaken for another one's (pidfd_open(2)).
+
+use crate::model::{Result, Trying};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// A process beyond doubt: its id, when it started, and in which boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub pid: u32,
+    /// Clock ticks after boot at which it started (proc_pid_stat(5), field 22).
+    pub start_ticks: u64,
+    pub boot_id: String,
+}
+
+impl Identity {
+    /// The identity of the live process `pid`; `None` when there is none.
+    pub fn of(pid: u32) -> Option<Identity> {
+        Some(Identity { pid, start_ticks: start_ticks(pid)?, boot_id: super::facts::boot_id() })
+    }
+
+    /// Opens the process if it still lives.
+    pub fn open(&self) -> Option<Process> {
+        if self.boot_id != super::facts::boot_id() {
+            return None;
+        }
+        let process = Process::open(self.pid).ok()?;
+        // The check comes after opening: from here on the descriptor means this process and no other.
+        (start_ticks(self.pid) == Some(self.start_ticks) && !process.has_ended()).then_some(process)
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.open().is_some()
+    }
+}
+
+fn start_ticks(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name may hold blanks and brackets; the fields after its last bracket are plain.
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// A descriptor of a process.
+pub struct Process {
+    pidfd: OwnedFd,
+    pid: u32,
+}
+
+impl Process {
+    /// Opens process `pid`.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn open(pid: u32) -> Result<Process> {
+        // SAFETY: plain numbers in, a new descriptor or -1 out.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+        if fd < 0 {
+            return Err(std::io::Error::last_os_error()).trying(|| format!("cannot open process {pid}"));
+        }
+        // SAFETY: the kernel just gave us this descriptor.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+        Ok(Process { pidfd, pid })
+    }
+
+    /// The process a descriptor from clone3(2) stands for.
+    pub fn from_parts(pidfd: OwnedFd, pid: u32) -> Process {
+        Process { pidfd, pid }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether the process has ended (a zombie has).
+    pub fn has_ended(&self) -> bool {
+        self.wait_until(Some(Instant::now()))
+    }
+
+    /// Sends a signal; a process that is gone is fine.
+    pub fn signal(&self, number: i32) {
+        // SAFETY: no siginfo is passed; the descriptor is ours.
+        unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), number, std::ptr::null::<u8>(), 0);
+        }
+    }
+
+    /// Waits for the end of the process; false when `timeout` passed before.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.wait_until(Some(Instant::now() + timeout))
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        loop {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            let timeout = match left {
+                Some(left) => PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
+                None => PollTimeout::NONE,
+            };
+            match poll(&mut [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(0) if left.is_some_and(|left| left.is_zero()) => return false,
+                Ok(0) | Err(nix::Error::EINTR) => {}
+                _ => return true,
+            }
+        }
+    }
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_outlives_neither_its_process_nor_its_boot() {
+        let own = Identity::of(std::process::id()).unwrap();
+        assert!(own.is_alive());
+        assert!(!Identity { start_ticks: own.start_ticks + 1, ..own.clone() }.is_alive());
+        assert!(!Identity { boot_id: "another".into(), ..own }.is_alive());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let identity = Identity::of(child.id());
+        child.wait().unwrap();
+        assert!(!identity.is_some_and(|identity| identity.is_alive()));
+    }
+}

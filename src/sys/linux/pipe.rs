@@ -1,0 +1,69 @@
+//! Pipes, memory files and standard streams.
+
+use crate::model::{Result, Trying};
+use nix::fcntl::{OFlag, open};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::Mode;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A pipe: reading end, writing end.
+///
+/// # Errors
+/// No descriptors are left.
+pub fn new() -> Result<(OwnedFd, OwnedFd)> {
+    nix::unistd::pipe2(OFlag::O_CLOEXEC).trying(|| "cannot make a pipe")
+}
+
+/// A file in memory that holds `content`.
+///
+/// # Errors
+/// No memory or descriptors are left.
+pub fn memory(name: &str, content: &[u8]) -> Result<OwnedFd> {
+    let name = CString::new(name).trying(|| "a file name holds a NUL byte")?;
+    let mut file = File::from(memfd_create(name.as_c_str(), MFdFlags::MFD_CLOEXEC).trying(|| "cannot make a file in memory")?);
+    file.write_all(content).trying(|| "cannot write a file in memory")?;
+    Ok(file.into())
+}
+
+/// Standard input from nothing, both outputs to `log`.
+///
+/// # Errors
+/// /dev/null is missing.
+pub fn log_streams(log: impl AsFd) -> Result<()> {
+    let null = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).trying(|| "cannot open /dev/null")?;
+    nix::unistd::dup2_stdin(null)
+        .and_then(|()| nix::unistd::dup2_stdout(&log))
+        .and_then(|()| nix::unistd::dup2_stderr(&log))
+        .trying(|| "cannot set up the output")
+}
+
+/// All three standard streams to /dev/null, letting go of the caller's.
+///
+/// # Errors
+/// /dev/null is missing.
+pub fn quiet_streams() -> Result<()> {
+    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).trying(|| "cannot open /dev/null")?;
+    nix::unistd::dup2_stdin(&null)
+        .and_then(|()| nix::unistd::dup2_stdout(&null))
+        .and_then(|()| nix::unistd::dup2_stderr(&null))
+        .trying(|| "cannot let go of the standard streams")
+}
+
+/// Closes the file behind `file` now, leaving /dev/null in its place.
+pub fn close_file(file: &mut File) {
+    if let Ok(null) = File::open("/dev/null") {
+        *file = null;
+    }
+}
+
+/// Lets a descriptor stay open over execve(2).
+///
+/// # Errors
+/// Never for an open descriptor.
+pub fn keep_at_exec(file: impl AsFd) -> Result<()> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    fcntl(file, FcntlArg::F_SETFD(FdFlag::empty())).map(drop).trying(|| "cannot hand over a descriptor")
+}
