@@ -7,7 +7,7 @@ use super::network::{FixedAddress, resolve_address, resolve_ip};
 use super::paths::{Wrong, box_path, host_path, resolve_mount, resolve_tmpfs, resolve_volume};
 use super::place::{Placed, Span};
 use super::ports::{AskedPort, parse_ports};
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, nearest};
 use super::security::resolve_security;
 use super::sizes::parse_size_bytes;
 use crate::model::{BoxName, BoxWanted, ImageSource, Limits};
@@ -128,7 +128,7 @@ impl Resolving<'_> {
             let resolved = resolve_image(image.value(), self.folder, &self.host);
             return self.keep(image.span(), resolved);
         }
-        if build.is_none() && self.place(name, "image").is_none() {
+        if build.is_none() && self.place(name, "image").is_none() && !self.is_misspelt(name, "image") {
             let what = format!("the box `{name}` has no `image`");
             let problem = match self.places.get(["services".to_owned(), name.to_string()].as_slice()) {
                 Some(span) if !name.is_dev() => Problem::at(span.clone(), what),
@@ -137,6 +137,14 @@ impl Resolving<'_> {
             self.problems.add(problem.help("add one, as image = \"debian:bookworm\", or image = \"host\""));
         }
         None
+    }
+
+    /// Whether a key beside it looks like a slip for `key`, which is told already.
+    fn is_misspelt(&self, name: &BoxName, key: &str) -> bool {
+        let wanted = key_path(name, key);
+        let above = &wanted[..wanted.len() - 1];
+        let beside = self.places.keys().filter(|path| path.len() == wanted.len() && path.starts_with(above));
+        beside.filter_map(|path| path.last()).any(|word| nearest(word, &[key]).is_some())
     }
 
     fn ports(&mut self, name: &BoxName, entries: &[Placed<PortEntry>]) -> Vec<crate::model::PortRequest> {

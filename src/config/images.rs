@@ -31,7 +31,12 @@ pub fn resolve_image(text: &str, folder: &Path, host: &HostEnvironment<'_>) -> R
         return on_disk(rest).map(|(path, tag)| ImageSource::DockerArchive(path, tag));
     }
     let forms = "a reference as `debian:bookworm`, `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`, or `host`";
-    ImageReference::parse(text).map(ImageSource::Registry).map_err(|why| (why, Some(forms.to_owned())))
+    let lower = text.to_lowercase();
+    let help = || match ImageReference::parse(&lower) {
+        Ok(_) => format!("did you mean \"{lower}\"?"),
+        Err(_) => forms.to_owned(),
+    };
+    ImageReference::parse(text).map(ImageSource::Registry).map_err(|why| (why, Some(help())))
 }
 
 /// `PATH[:TAG]`. A tag may be a whole reference (`shop.tar:me/shop:1`), so the first colon counts and paths hold none.

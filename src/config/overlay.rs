@@ -12,8 +12,14 @@ pub type Tree<'text> = DeTable<'text>;
 /// Reads one file. `offset` is what `Sources::add` gave for it. `None`: it has slips of syntax, now in `problems`.
 pub fn parse<'text>(text: &'text str, offset: usize, problems: &mut Problems) -> Option<Tree<'text>> {
     let (table, errors) = DeTable::parse_recoverable(text);
+    let mut told_line = None;
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
+        // One slip makes several errors on its line: the first one tells it.
+        let line = text.bytes().take(span.start).filter(|&byte| byte == b'\n').count();
+        if told_line.replace(line) == Some(line) {
+            continue;
+        }
         let message = error.message().trim_end();
         let message = message.split_once('\n').map_or(message, |(first, _)| first);
         problems.add(Problem::at(span.start + offset..span.end + offset, format!("not valid TOML: {message}")));

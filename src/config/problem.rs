@@ -51,7 +51,7 @@ impl Problem {
 }
 
 /// The word of `valid` nearest to `given`, if it is near enough to be a slip of the fingers.
-fn nearest<'a>(given: &str, valid: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(given: &str, valid: &[&'a str]) -> Option<&'a str> {
     let given = given.to_lowercase().replace('-', "_");
     let distance = |word: &str| strsim::damerau_levenshtein(&given, &word.to_lowercase().replace('-', "_"));
     let (near, slips) = valid.iter().map(|word| (*word, distance(word))).min_by_key(|(_, slips)| *slips)?;
@@ -109,8 +109,19 @@ impl Problems {
             1 => "1 problem".to_owned(),
             number => format!("{number} problems"),
         };
-        report.push_str(&format!("{count} in {}", sources.main_name()));
+        report.push_str(&format!("{count} in {}", self.files(sources).join(" and ")));
         report
+    }
+
+    /// The files that have problems.
+    fn files<'a>(&self, sources: &'a Sources) -> Vec<&'a str> {
+        let file = |problem: &Problem| match &problem.span {
+            Some(span) => sources.locate(span).map_or("", |(source, _)| &source.name),
+            None => sources.main_name(),
+        };
+        let mut files: Vec<&str> = self.0.iter().map(file).collect();
+        files.dedup();
+        files
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::boxes::{Resolving, key_path};
 use super::place::Sources;
+use super::sizes::size_text;
 use crate::model::{BoxName, BoxWanted, HostPort, PortRequest, Project, Protocol};
 use serde::Serialize;
 use std::fmt::Display;
@@ -106,7 +107,7 @@ impl List<'_> {
             text(format!("{}:{}{}", volume.name, volume.target.display(), option(volume.readonly)))
         }));
         add(name, &["tmpfs"], array(&wanted.tmpfs, |tmpfs| match tmpfs.size_bytes {
-            Some(size) => text(format!("{}:{size}", tmpfs.target.display())),
+            Some(size) => text(format!("{}:{}", tmpfs.target.display(), size_text(size))),
             None => text(tmpfs.target.display()),
         }));
         add(name, &["ports"], array(&wanted.ports, |port| text(port_text(port))));
@@ -116,7 +117,7 @@ impl List<'_> {
         add(name, &["depends_on"], array(&wanted.depends_on, text));
         let cpus = wanted.limits.cpu_millis.map(|millis| (millis as f64 / 1000.0).to_string());
         add(name, &["resources", "cpus"], cpus.unwrap_or_default());
-        add(name, &["resources", "memory"], wanted.limits.memory_bytes.map(text).unwrap_or_default());
+        add(name, &["resources", "memory"], wanted.limits.memory_bytes.map(size_text).map(text).unwrap_or_default());
         add(name, &["resources", "pids"], wanted.limits.pids.map(|pids| pids.to_string()).unwrap_or_default());
         add(name, &["restart"], text("no"));
         add(name, &["privileged"], wanted.security.privileged.to_string());
