@@ -1,6 +1,7 @@
 //! What doors ask of the verbs: one plain struct a verb.
 
 use super::BoxName;
+use super::status::Status;
 use std::path::PathBuf;
 
 /// `devenv up`.
@@ -10,6 +11,14 @@ pub struct UpRequest {
     pub only: Vec<BoxName>,
     /// Say what would be done and do nothing.
     pub dry_run: bool,
+}
+
+/// What `up` did, or with `dry_run` would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpReply {
+    pub status: Status,
+    /// The plan, a line a step, in order.
+    pub steps: Vec<String>,
 }
 
 /// `devenv exec` and `devenv shell`.

@@ -1,0 +1,143 @@
+//! `~/.config/devenv/config.toml`: what belongs to a person or a computer, never to a project.
+
+use super::check::check_shape;
+use super::env::HostEnvironment;
+use super::overlay::read;
+use super::paths::host_path;
+use super::place::{Placed, Sources};
+use super::problem::{Problem, Problems};
+use super::resolve::typed;
+use super::schema::schema_of;
+use crate::model::settings::{ProxySettings, RegistrySettings, Settings};
+use crate::model::{ImageReference, Result};
+use crate::sys;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The user's own settings, in `~/.config/devenv/config.toml`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(title = "config.toml", deny_unknown_fields)]
+pub struct SettingsFile {
+    /// Where boxes run: `here`, `vm`, or `ssh://USER@HOST`. Default: `here` on Linux.
+    pub place: Option<Placed<String>>,
+    /// The managed virtual machine. Not carried out by this version.
+    pub vm: Option<Placed<VmTable>>,
+    /// How a registry is reached: `[registries."docker.io"]`.
+    pub registries: BTreeMap<Placed<String>, RegistryTable>,
+    /// Proxies for pulling. Default: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment.
+    pub proxy: ProxyTable,
+    /// This computer.
+    pub host: HostTable,
+}
+
+/// `[vm]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code)] // Read for its shape only, so that a slip in it is told now.
+pub struct VmTable {
+    /// Number of CPUs.
+    pub cpus: Option<u32>,
+    /// Memory, as `4g`.
+    pub memory: Option<String>,
+    /// Size of the disk, as `60g`.
+    pub disk: Option<String>,
+}
+
+/// `[registries.NAME]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct RegistryTable {
+    /// Tried in this order before the registry itself: `HOST`, `HOST:PORT` or a URL.
+    pub mirrors: Vec<String>,
+    /// Allows plain HTTP, and HTTPS without checking the certificate.
+    pub insecure: bool,
+    /// PEM file with the registry's own certificate authority.
+    pub ca: Option<Placed<String>>,
+}
+
+/// `[proxy]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct ProxyTable {
+    /// For http:// addresses.
+    pub http: Option<String>,
+    /// For https:// addresses.
+    pub https: Option<String>,
+    /// Hosts that are reached directly, joined by commas.
+    pub no_proxy: Option<String>,
+}
+
+/// `[host]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct HostTable {
+    /// PEM files with certificates to trust besides the system's.
+    pub ca_certificates: Vec<Placed<String>>,
+}
+
+/// Reads the settings in the file at `path`; an absent file gives the defaults. Relative paths in it start at its folder.
+///
+/// # Errors
+/// The file cannot be read; or something in it is wrong: then the failure's text is a report of all that is.
+pub fn load_settings(path: &Path) -> Result<Settings> {
+    let Some(text) = sys::fs::read_if_exists(path)? else { return Ok(Settings::default()) };
+    let texts = [(path.display().to_string(), text)];
+    let mut sources = Sources::default();
+    let mut problems = Problems::default();
+    let Some(mut tree) = read(&texts, &mut sources, &mut problems) else {
+        return Err(problems.into_failure(&sources));
+    };
+    check_shape(&mut tree, &schema_of::<SettingsFile>(), &mut problems);
+    let file: SettingsFile = typed(&tree, &mut problems);
+    let settings = resolve(&file, path.parent().unwrap_or(Path::new("/")), &mut problems);
+    if problems.is_empty() { Ok(settings) } else { Err(problems.into_failure(&sources)) }
+}
+
+fn resolve(file: &SettingsFile, folder: &Path, problems: &mut Problems) -> Settings {
+    if let Some(vm) = &file.vm {
+        let what = "this version does not carry out `vm` yet";
+        problems.add(Problem::at(vm.span(), what).help("take it out; a later version of devenv will do it"));
+    }
+    if let Some(place) = &file.place {
+        let remote = place.value().strip_prefix("ssh://").is_some_and(|host| !host.is_empty());
+        if !remote && !["here", "vm"].contains(&place.value().as_str()) {
+            let problem = Problem::at(place.span(), format!("\"{}\" is not a place", place.value()));
+            problems.add(problem.help("`here`, `vm`, or `ssh://USER@HOST`"));
+        }
+    }
+    let mut registries = BTreeMap::new();
+    for (name, table) in &file.registries {
+        if ImageReference::parse(&format!("{}/x", name.value())).is_ok_and(|image| image.registry == *name.value()) {
+            registries.insert(name.value().clone(), registry(table, folder, problems));
+        } else {
+            let problem = Problem::at(name.span(), format!("\"{}\" is not a registry", name.value()));
+            problems.add(problem.help("as \"docker.io\" or \"localhost:5000\""));
+        }
+    }
+    let proxy = ProxySettings {
+        http: file.proxy.http.clone(),
+        https: file.proxy.https.clone(),
+        no_proxy: file.proxy.no_proxy.clone(),
+    };
+    let certificates = file.host.ca_certificates.iter().filter_map(|path| existing(path, folder, problems)).collect();
+    Settings { place: file.place.as_ref().map(|place| place.value().clone()), registries, proxy, ca_certificates: certificates }
+}
+
+fn registry(table: &RegistryTable, folder: &Path, problems: &mut Problems) -> RegistrySettings {
+    let ca = table.ca.as_ref().and_then(|path| existing(path, folder, problems));
+    RegistrySettings { mirrors: table.mirrors.clone(), insecure: table.insecure, ca }
+}
+
+fn existing(path: &Placed<String>, folder: &Path, problems: &mut Problems) -> Option<PathBuf> {
+    let read = |name: &str| sys::environment::variable(name);
+    let full = host_path(path.value(), folder, &HostEnvironment::new(&read));
+    let wrong = || Problem::at(path.span(), format!("{} does not exist", full.display()));
+    problems.keep(full.is_file().then(|| full.clone()).ok_or_else(wrong))
+}
