@@ -7,27 +7,44 @@
 use crate::model::{Result, Trying};
 use crate::sys::linux::mount::{self, Attributes, attach, restrict, view};
 use crate::sys::linux::rootdir::{PlaceKind, RootDir};
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Deeper than this a folder with mounts below is shown as it is, read-only.
 const DEEPEST: usize = 4;
 
-/// Puts the tree together at `root`, its changes in `upper`. Entries of `hidden` are there and empty.
+/// Puts the tree together at `root`, its changes in `upper`, over those kept in `layers`. Entries of `hidden` are
+/// there and empty.
 ///
 /// # Errors
 /// Overlays are refused, or `upper` cannot be written.
-pub fn attach_host(upper: &Path, work: &Path, hidden: &[PathBuf], root: &Path) -> Result<()> {
+pub fn attach_host(layers: &[PathBuf], upper: &Path, work: &Path, hidden: &[PathBuf], root: &Path) -> Result<()> {
     let mounts = mount_points(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default());
-    let base = upper.join("root");
+    let (base, base_work) = (upper.join(BASE), work.join(BASE));
     make(&base, 0o755)?;
-    attach(&view(&base, false)?, RootDir::open(root)?)?;
-    let composer = Composer { upper, work, hidden, mounts, root: RootDir::open(root)? };
+    let below: Vec<RootDir> = kept(layers, Path::new(BASE))?;
+    if below.is_empty() {
+        attach(&view(&base, false)?, RootDir::open(root)?)?;
+    } else {
+        make(&base_work, 0o700)?;
+        mount::overlay(&below, RootDir::open(&base)?, RootDir::open(&base_work)?, root)?;
+    }
+    let composer = Composer { layers, upper, work, hidden, mounts, root: RootDir::open(root)? };
     composer.folder(Path::new("/"), 0)
 }
 
+/// In a layer: what is not below any folder of the host, and what is.
+const BASE: &str = "root";
+const OVER: &str = "over";
+
+/// The folders `path` of those layers that have one.
+fn kept(layers: &[PathBuf], path: &Path) -> Result<Vec<RootDir>> {
+    layers.iter().map(|layer| layer.join(path)).filter(|path| path.is_dir()).map(|path| RootDir::open(&path)).collect()
+}
+
 struct Composer<'a> {
+    layers: &'a [PathBuf],
     upper: &'a Path,
     work: &'a Path,
     hidden: &'a [PathBuf],
@@ -78,15 +95,16 @@ impl Composer<'_> {
 
     fn overlay(&self, path: &Path) -> Result<()> {
         let relative = path.strip_prefix("/").unwrap_or(path);
-        let (upper, work) = (self.upper.join("over").join(relative), self.work.join(flat(relative)));
+        let (upper, work) = (self.upper.join(OVER).join(relative), self.work.join(flat(relative)));
         let mode = fs::metadata(path).map_or(0o755, |facts| facts.permissions().mode() & 0o7777);
         make(&upper, mode)?;
         make(&work, 0o700)?;
-        let open = |path: &Path| File::open(path).trying(|| format!("cannot open {}", path.display()));
         let place = self.root.place(path, PlaceKind::Folder)?;
         let at = crate::sys::linux::exe::path_of(&place);
         // `RootDir` opens by path only: a folder that our user may not read can still be a layer.
-        mount::overlay(&[RootDir::open(path)?], open(&upper)?, open(&work)?, &at)
+        let mut lowers = vec![RootDir::open(path)?];
+        lowers.extend(kept(self.layers, &Path::new(OVER).join(relative))?);
+        mount::overlay(&lowers, RootDir::open(&upper)?, RootDir::open(&work)?, &at)
     }
 
     fn as_it_is(&self, path: &Path, kind: PlaceKind) -> Result<()> {

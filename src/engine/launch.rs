@@ -32,7 +32,8 @@ pub enum Root {
     /// Layers of an image, bottom first, under a writable one.
     Layers { lowers: Vec<PathBuf>, upper: PathBuf, work: PathBuf },
     /// This computer's own tree, read-only, under a writable layer; `hidden` places are empty in it.
-    Host { upper: PathBuf, work: PathBuf, hidden: Vec<PathBuf> },
+    /// `layers` are changes kept from such boxes, oldest first.
+    Host { layers: Vec<PathBuf>, upper: PathBuf, work: PathBuf, hidden: Vec<PathBuf> },
     /// The folder that the spec names, as it is.
     Folder,
 }

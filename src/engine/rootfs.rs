@@ -108,7 +108,7 @@ fn attach_root(launch: &Launch, root: &Path) -> Result<()> {
             let lowers = lowers.iter().map(folder).collect::<Result<Vec<File>>>()?;
             mount::overlay(&lowers, folder(upper)?, folder(work)?, root)
         }
-        Root::Host { upper, work, hidden } => super::hostroot::attach_host(upper, work, hidden, root),
+        Root::Host { layers, upper, work, hidden } => super::hostroot::attach_host(layers, upper, work, hidden, root),
         Root::Folder => {
             let tree = view(root, true)?;
             attach(&tree, RootDir::open(root)?)

@@ -4,6 +4,7 @@ pub mod config;
 #[cfg(target_os = "linux")]
 pub mod here;
 pub mod init;
+pub mod plan;
 
 use crate::model::{Events, Result};
 use std::path::{Path, PathBuf};

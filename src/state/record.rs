@@ -3,6 +3,7 @@
 use super::layout::{BoxPaths, ProjectPaths};
 use crate::model::{BoxName, BoxWanted, Failure, NetworkWanted, ProjectId, PublishedPort, Result, Trying};
 use crate::sys::fs::{read_if_exists, write_atomically};
+use crate::sys::linux::pidfd::Identity;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,8 +28,8 @@ pub struct ProjectRecord {
     pub addresses: BTreeMap<BoxName, Ipv4Addr>,
     /// Ports as published last.
     pub ports: BTreeMap<BoxName, Vec<PublishedPort>>,
-    /// The keeper's process id, while it is thought to live.
-    pub keeper_pid: Option<u32>,
+    /// The keeper, while it is thought to live.
+    pub keeper: Option<Identity>,
 }
 
 impl ProjectRecord {
@@ -43,7 +44,7 @@ impl ProjectRecord {
             network: NetworkWanted::default(),
             addresses: BTreeMap::new(),
             ports: BTreeMap::new(),
-            keeper_pid: None,
+            keeper: None,
         }
     }
 
@@ -82,9 +83,8 @@ pub struct BoxRecord {
 /// One run of a box, from start to end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Life {
-    pub pid: u32,
-    pub start_ticks: u64,
-    pub boot_id: String,
+    /// The box's first process.
+    pub init: Identity,
     /// RFC 3339, UTC.
     pub started_at: String,
     pub ip: Ipv4Addr,

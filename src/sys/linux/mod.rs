@@ -1,6 +1,7 @@
 //! Linux system calls with the meaning they have here, each `unsafe` with its reason.
 
 pub mod capability;
+pub mod clock;
 pub mod clone;
 pub mod credentials;
 pub mod exe;

@@ -1,0 +1,111 @@
+//! The project's network as `up` wants it, and the keeper that makes it so.
+
+use super::keeper::{self, Keeper, NetworkSet};
+use super::site::{KnownBox, Site};
+use crate::engine::birth;
+use crate::model::wire::{BoxNetwork, KeeperStart, NetworkPlan, Survivor};
+use crate::model::{BoxName, BoxWanted, NetworkWanted, Project, Result};
+use crate::network::address::{DEFAULT_PREFIX, Subnet, Wanted, choose_addresses, choose_subnet, read_routes};
+use crate::state::ProjectRecord;
+use crate::sys::linux::exe;
+use crate::sys::linux::pidfd::Identity;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// The record of a project, with the subnet and addresses it keeps from now on.
+///
+/// # Errors
+/// A wanted address does not fit, or the subnet is full.
+pub fn settle(site: &Site, project: &Project, old: Option<ProjectRecord>, boxes: &[&BoxWanted]) -> Result<ProjectRecord> {
+    let subnet = match (project.network.subnet, &old) {
+        (Some((address, prefix)), _) => Subnet { address, prefix },
+        (None, Some(old)) if old.network.subnet.is_none() => Subnet { address: old.subnet, prefix: old.prefix },
+        _ => {
+            let routes = read_routes(&std::fs::read_to_string("/proc/net/route").unwrap_or_default());
+            debug_assert!(DEFAULT_PREFIX <= 24, "a project has room for many boxes");
+            choose_subnet(&site.id, &routes, &project.network.dns)
+        }
+    };
+    let (id, folder) = (site.id.clone(), site.folder.clone());
+    let mut record =
+        old.unwrap_or_else(|| ProjectRecord::new(id, project.name.clone(), folder, subnet.address, subnet.prefix));
+    let wanted: Vec<Wanted> = boxes.iter().map(|b| Wanted { name: b.name.clone(), address: b.ip }).collect();
+    let remembered = record.addresses.clone();
+    record.addresses.extend(choose_addresses(subnet, &wanted, &remembered)?);
+    record.name = project.name.clone();
+    (record.subnet, record.prefix) = (subnet.address, subnet.prefix);
+    record.network = project.network.clone();
+    Ok(record)
+}
+
+/// The router's address: gateway and resolver of every box.
+pub fn gateway(record: &ProjectRecord) -> Ipv4Addr {
+    Subnet { address: record.subnet, prefix: record.prefix }.gateway()
+}
+
+/// The plan of a network with these boxes.
+pub fn plan<'b>(
+    record: &ProjectRecord,
+    network: &NetworkWanted,
+    boxes: impl IntoIterator<Item = &'b BoxWanted>,
+) -> NetworkPlan {
+    let boxes = boxes.into_iter().filter_map(|wanted| {
+        Some(BoxNetwork {
+            name: wanted.name.clone(),
+            address: *record.addresses.get(&wanted.name)?,
+            ports: wanted.ports.clone(),
+            remembered: record.ports.get(&wanted.name).cloned().unwrap_or_default(),
+        })
+    });
+    NetworkPlan { subnet: record.subnet, prefix: record.prefix, dns: network.dns.clone(), boxes: boxes.collect() }
+}
+
+/// The project's keeper: the one that runs, or a new one that takes over what a lost one left. One of another build
+/// gives way.
+///
+/// # Errors
+/// It cannot be started.
+pub fn ensure_keeper(site: &Site, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<(Keeper, Identity)> {
+    let (socket, log) = (site.paths.keeper_socket(), site.paths.keeper_log());
+    let build = exe::build_id();
+    // One that does not answer is as good as gone: its death lets go of all it held.
+    if let Some(mut found) = Keeper::connect(&socket).unwrap_or(None)
+        && let Ok(hello) = found.hello()
+    {
+        if hello.build == build
+            && let Some(identity) = Identity::of(hello.pid)
+        {
+            return Ok((found, identity));
+        }
+        found.quit()?;
+    }
+    let survivors = boxes.iter().filter_map(|(name, known)| {
+        let pid = known.process.as_ref()?.pid();
+        Some(Survivor { name: name.clone(), pid, router_descriptor: birth::ROUTER })
+    });
+    let start = KeeperStart { project: site.id.clone(), build, survivors: survivors.collect() };
+    let mut keeper = Keeper::spawn(Path::new("/proc/self/exe"), &socket, &log, &start)?;
+    let pid = keeper.hello()?.pid;
+    let identity = Identity::of(pid).ok_or_else(|| crate::model::Failure::new("the keeper ended at once"))?;
+    Ok((keeper, identity))
+}
+
+/// Has the keeper make the network, and tells the user what there is to know. `bound` are sockets of ports that
+/// only root may bind.
+///
+/// # Errors
+/// A port is taken, or the kernel refuses; nothing changed then.
+pub fn set(site: &Site, keeper: &mut Keeper, plan: &NetworkPlan, bound: &[OwnedFd]) -> Result<NetworkSet> {
+    let set = keeper.set_network(plan, bound)?;
+    for note in &set.notes {
+        site.context.events.note(note);
+    }
+    Ok(set)
+}
+
+/// Binds what only root may bind; to be called before entering a user namespace.
+pub fn bind_privileged(plan: &NetworkPlan) -> Vec<OwnedFd> {
+    keeper::bind_privileged(plan)
+}

@@ -1,0 +1,179 @@
+//! A project on this computer: who we are, where its state is, and what there is of it now.
+
+use super::super::plan::Actual;
+use crate::config;
+use crate::engine::ids::{self, IdMode};
+use crate::model::{BoxName, Failure, Host, Kind, Project, ProjectId, Result};
+use crate::ops::Context;
+use crate::state::record::box_names;
+use crate::state::{BoxRecord, Layout, ProjectPaths, ProjectRecord};
+use crate::sys::environment;
+use crate::sys::fs::{Lock, lock, read_if_exists};
+use crate::sys::linux::facts;
+use crate::sys::linux::pidfd::Process;
+use crate::sys::linux::userns::{self, IdMap};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// This computer and this user, before any project.
+pub struct Computer {
+    pub host: Host,
+    pub layout: Layout,
+    pub map: IdMap,
+    pub mode: IdMode,
+}
+
+impl Computer {
+    /// Looks at the user's account, ids and folders.
+    ///
+    /// # Errors
+    /// No home folder is known.
+    pub fn look() -> Result<Computer> {
+        let host = host();
+        let layout = Layout::find(&host)?;
+        let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let has_tools = ["newuidmap", "newgidmap"].iter().all(|tool| find_program(tool).is_some());
+        let (map, mode) = ids::choose(
+            &host,
+            &text("/etc/subuid"),
+            &text("/etc/subgid"),
+            &text("/proc/self/uid_map"),
+            &text("/proc/self/gid_map"),
+            has_tools,
+        );
+        Ok(Computer { host, layout, map, mode })
+    }
+
+    pub fn has_single_id(&self) -> bool {
+        self.mode == IdMode::Single
+    }
+}
+
+/// Who runs devenv: ids from the kernel, the rest from /etc/passwd as text, HOME and USER.
+fn host() -> Host {
+    let (uid, gid) = (facts::uid(), facts::gid());
+    let passwd = read_if_exists(Path::new("/etc/passwd")).ok().flatten().unwrap_or_default();
+    let account = facts::accounts(&passwd).find(|account| account.uid == uid);
+    let user_name = account.as_ref().map(|account| account.name.clone()).or_else(|| environment::variable("USER"));
+    let home = environment::path_variable("HOME").or_else(|| account.map(|account| account.home.into()));
+    Host {
+        uid,
+        gid,
+        user_name: user_name.unwrap_or_else(|| "user".into()),
+        home: home.unwrap_or_else(|| "/".into()),
+        architecture: std::env::consts::ARCH.into(),
+    }
+}
+
+/// Where PATH finds `name`.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = environment::variable("PATH")?;
+    path.split(':').map(|folder| Path::new(folder).join(name)).find(|candidate| candidate.is_file())
+}
+
+/// A project and its state on this computer.
+pub struct Site<'a> {
+    pub context: &'a Context,
+    pub computer: Computer,
+    /// Folder of `devenv.toml`.
+    pub folder: PathBuf,
+    pub id: ProjectId,
+    pub paths: ProjectPaths,
+}
+
+/// What is known of one box.
+pub struct KnownBox {
+    pub record: BoxRecord,
+    /// Its first process, when it lives.
+    pub process: Option<Process>,
+}
+
+impl<'a> Site<'a> {
+    /// The project the caller stands in.
+    ///
+    /// # Errors
+    /// There is none, or the place is not this computer.
+    pub fn open(context: &'a Context) -> Result<Site<'a>> {
+        if let Some(place) = context.place.as_deref().filter(|place| *place != "here") {
+            return Err(Failure::new(format!("the place '{place}' is not carried out by this version"))
+                .kind(Kind::Usage)
+                .hint("this version runs boxes `here`: on this computer's own kernel"));
+        }
+        let computer = Computer::look()?;
+        let folder = config::find(&context.folder)?;
+        let id = ProjectId::of_folder(&folder);
+        let paths = computer.layout.project(&id);
+        Ok(Site { context, computer, folder, id, paths })
+    }
+
+    /// The project as its files want it.
+    ///
+    /// # Errors
+    /// All that is wrong in them.
+    pub fn load(&self) -> Result<Project> {
+        Ok(config::load(&self.folder, &environment::variable)?.project)
+    }
+
+    /// Waits for whoever changes this project now, and keeps others waiting.
+    ///
+    /// # Errors
+    /// The project's folder cannot be made.
+    pub fn lock(&self) -> Result<Lock> {
+        loop {
+            self.paths.make()?;
+            let held = lock(&self.paths.lock(), || {
+                self.context.events.note("waiting for another devenv that works on this project");
+            })?;
+            // `down` removes the folder with the lock in it: what we hold may be nobody's lock any more.
+            if self.paths.lock().exists() {
+                return Ok(held);
+            }
+        }
+    }
+
+    pub fn record(&self) -> Result<Option<ProjectRecord>> {
+        ProjectRecord::read(&self.paths)
+    }
+
+    /// Every box of which anything is left. A box whose record was lost counts as nothing.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub fn boxes(&self) -> Result<BTreeMap<BoxName, KnownBox>> {
+        let mut known = BTreeMap::new();
+        for name in box_names(&self.paths)? {
+            if let Some(record) = BoxRecord::read(&self.paths.a_box(&name))? {
+                let process = record.life.as_ref().and_then(|life| life.init.open());
+                known.insert(name, KnownBox { record, process });
+            }
+        }
+        Ok(known)
+    }
+
+    /// Enters the project's user namespace: that of its live processes, or a new one. Nothing may have started a
+    /// thread before.
+    ///
+    /// # Errors
+    /// The kernel forbids user namespaces, or the ids cannot be mapped.
+    pub fn enter(&self, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<()> {
+        let keeper = self.record()?.and_then(|record| record.keeper).and_then(|keeper| keeper.open());
+        let live = boxes.values().filter_map(|known| known.process.as_ref()).chain(keeper.as_ref());
+        for process in live {
+            if userns::join(process.pid()).is_ok() {
+                return Ok(());
+            }
+        }
+        userns::enter_new(&self.computer.map)
+    }
+}
+
+impl KnownBox {
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// For the plan.
+    pub fn actual(&self) -> Actual {
+        Actual { wanted: self.record.wanted.clone(), digest: self.record.digest.clone(), running: self.is_running() }
+    }
+}
