@@ -31,11 +31,7 @@ pub struct Resolving<'a> {
 
 /// Path of a box's key in the file.
 pub fn key_path(name: &BoxName, key: &str) -> Vec<String> {
-    if name.is_dev() {
-        vec![key.to_owned()]
-    } else {
-        vec!["services".to_owned(), name.to_string(), key.to_owned()]
-    }
+    if name.is_dev() { vec![key.to_owned()] } else { vec!["services".to_owned(), name.to_string(), key.to_owned()] }
 }
 
 impl Resolving<'_> {
@@ -244,11 +240,7 @@ impl Resolving<'_> {
         Limits { cpu_millis, memory_bytes, pids }
     }
 
-    fn text(
-        &mut self,
-        written: &Option<Placed<String>>,
-        check: fn(&str) -> Result<String, Wrong>,
-    ) -> Option<String> {
+    fn text(&mut self, written: &Option<Placed<String>>, check: fn(&str) -> Result<String, Wrong>) -> Option<String> {
         let written = written.as_ref()?;
         self.keep(written.span(), check(written.value()))
     }
@@ -277,11 +269,14 @@ fn check_not_empty(text: &str) -> Result<String, Wrong> {
 
 /// `NAME`, `UID`, either with `:GROUP` or `:GID` (OCI image config, `User`).
 fn check_user(text: &str) -> Result<String, Wrong> {
-    let fits = |part: &str| !part.is_empty() && !part.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control());
+    let fits =
+        |part: &str| !part.is_empty() && !part.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control());
     let (user, group) = text.split_once(':').unwrap_or((text, "x"));
     match fits(user) && fits(group) {
         true => Ok(text.to_owned()),
-        false => Err((format!("\"{text}\" is not a user"), Some("as `node`, `1000`, `node:staff` or `1000:1000`".into()))),
+        false => {
+            Err((format!("\"{text}\" is not a user"), Some("as `node`, `1000`, `node:staff` or `1000:1000`".into())))
+        }
     }
 }
 

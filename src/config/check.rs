@@ -64,7 +64,8 @@ impl Check<'_> {
                 }
                 None => {
                     let valid = known.into_iter().flatten().map(|(name, _)| name.as_str());
-                    let list = if path.is_empty() { "valid keys".to_owned() } else { format!("valid keys in `{path}`") };
+                    let list =
+                        if path.is_empty() { "valid keys".to_owned() } else { format!("valid keys in `{path}`") };
                     let problem = Problem::at(key.span(), format!("unknown key `{word}`"));
                     self.problems.add(problem.suggest(word, valid, &list));
                 }
@@ -74,8 +75,7 @@ impl Check<'_> {
 
     fn required(&mut self, table: &Tree<'_>, shape: Shape<'_>, path: &str, span: &std::ops::Range<usize>) -> bool {
         let required = shape.get("required").and_then(Value::as_array).into_iter().flatten();
-        let missing: Vec<&str> =
-            required.filter_map(Value::as_str).filter(|word| !table.contains_key(*word)).collect();
+        let missing: Vec<&str> = required.filter_map(Value::as_str).filter(|word| !table.contains_key(*word)).collect();
         for word in &missing {
             let what = format!("{} has no `{word}`", told(path));
             self.problems.add(Problem::at(span.clone(), what).help(format!("add `{word} = …`")));
@@ -87,7 +87,8 @@ impl Check<'_> {
         let Some(schema) = shape.get("items") else { return };
         let items = std::mem::replace(array, DeArray::new());
         let inner = format!("each of `{path}`");
-        *array = items.into_iter().filter_map(|mut item| self.value(&mut item, schema, &inner).then_some(item)).collect();
+        *array =
+            items.into_iter().filter_map(|mut item| self.value(&mut item, schema, &inner).then_some(item)).collect();
     }
 
     fn word(&mut self, text: &str, fitting: &[Shape<'_>], path: &str, span: &std::ops::Range<usize>) -> bool {

@@ -22,7 +22,8 @@ pub fn resolve_network(table: &NetworkTable, problems: &mut Problems) -> Network
 /// # Errors
 /// It is none.
 pub fn resolve_address(text: &Placed<String>) -> Result<IpAddr, Problem> {
-    let wrong = |_| Problem::at(text.span(), format!("\"{}\" is not an address", text.value())).help("as `192.168.1.10`");
+    let wrong =
+        |_| Problem::at(text.span(), format!("\"{}\" is not an address", text.value())).help("as `192.168.1.10`");
     text.value().parse::<IpAddr>().map_err(wrong)
 }
 
@@ -80,7 +81,9 @@ pub fn check_addresses(
     for wanted in fixed {
         let here = |what: String| Problem::at(wanted.span.clone(), what);
         if let Some(owner) = owners.insert(wanted.address, &wanted.owner) {
-            problems.add(here(format!("two boxes want the address {}", wanted.address)).label(format!("so does `{owner}`")));
+            problems.add(
+                here(format!("two boxes want the address {}", wanted.address)).label(format!("so does `{owner}`")),
+            );
         }
         match network.subnet {
             Some(subnet) => {
@@ -135,7 +138,8 @@ mod tests {
     #[test]
     fn subnets_are_network_addresses_with_room() {
         assert_eq!(parse_subnet("10.1.2.0/24"), Ok((Ipv4Addr::new(10, 1, 2, 0), 24)));
-        for wrong in ["", "10.1.2.0", "10.1.2.3/24", "10.1.2.0/30", "10.1.2.0/33", "127.0.0.0/8", "224.0.0.0/8", "x/24"] {
+        for wrong in ["", "10.1.2.0", "10.1.2.3/24", "10.1.2.0/30", "10.1.2.0/33", "127.0.0.0/8", "224.0.0.0/8", "x/24"]
+        {
             assert!(parse_subnet(wrong).is_err(), "{wrong}");
         }
     }

@@ -113,7 +113,8 @@ fn resolve_boxes(project: &ProjectKeys, dev: &BoxKeys, resolving: &mut Resolving
     for (written, keys) in &project.services {
         match BoxName::new(written.value().as_str()) {
             Ok(name) if name.is_dev() => resolving.problems.add(
-                Problem::at(written.span(), "`dev` is not a service").help("its keys stand at the top level of the file"),
+                Problem::at(written.span(), "`dev` is not a service")
+                    .help("its keys stand at the top level of the file"),
             ),
             Ok(name) => {
                 boxes.push(resolving.resolve_box(&name, keys));

@@ -100,16 +100,28 @@ impl List<'_> {
         };
         let name = &wanted.name;
         let option = |readonly| if readonly { ":ro" } else { "" };
-        add(name, &["mounts"], array(&wanted.mounts, |mount| {
-            text(format!("{}:{}{}", mount.source.display(), mount.target.display(), option(mount.readonly)))
-        }));
-        add(name, &["volumes"], array(&wanted.volumes, |volume| {
-            text(format!("{}:{}{}", volume.name, volume.target.display(), option(volume.readonly)))
-        }));
-        add(name, &["tmpfs"], array(&wanted.tmpfs, |tmpfs| match tmpfs.size_bytes {
-            Some(size) => text(format!("{}:{}", tmpfs.target.display(), size_text(size))),
-            None => text(tmpfs.target.display()),
-        }));
+        add(
+            name,
+            &["mounts"],
+            array(&wanted.mounts, |mount| {
+                text(format!("{}:{}{}", mount.source.display(), mount.target.display(), option(mount.readonly)))
+            }),
+        );
+        add(
+            name,
+            &["volumes"],
+            array(&wanted.volumes, |volume| {
+                text(format!("{}:{}{}", volume.name, volume.target.display(), option(volume.readonly)))
+            }),
+        );
+        add(
+            name,
+            &["tmpfs"],
+            array(&wanted.tmpfs, |tmpfs| match tmpfs.size_bytes {
+                Some(size) => text(format!("{}:{}", tmpfs.target.display(), size_text(size))),
+                None => text(tmpfs.target.display()),
+            }),
+        );
         add(name, &["ports"], array(&wanted.ports, |port| text(port_text(port))));
         add(name, &["ip"], wanted.ip.map(text).unwrap_or_default());
         add(name, &["shell"], wanted.shell.as_ref().map(text).unwrap_or_default());
@@ -123,7 +135,11 @@ impl List<'_> {
         add(name, &["privileged"], wanted.security.privileged.to_string());
         add(name, &["cap_add"], array(&wanted.security.cap_add, text));
         add(name, &["devices"], array(&wanted.security.devices, |device| text(device.display())));
-        add(name, &["security"], array(&["seccomp=unconfined"][..usize::from(wanted.security.seccomp_unconfined)], text));
+        add(
+            name,
+            &["security"],
+            array(&["seccomp=unconfined"][..usize::from(wanted.security.seccomp_unconfined)], text),
+        );
     }
 }
 

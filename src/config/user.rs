@@ -127,7 +127,12 @@ fn resolve(file: &SettingsFile, folder: &Path, problems: &mut Problems) -> Setti
         no_proxy: file.proxy.no_proxy.clone(),
     };
     let certificates = file.host.ca_certificates.iter().filter_map(|path| existing(path, folder, problems)).collect();
-    Settings { place: file.place.as_ref().map(|place| place.value().clone()), registries, proxy, ca_certificates: certificates }
+    Settings {
+        place: file.place.as_ref().map(|place| place.value().clone()),
+        registries,
+        proxy,
+        ca_certificates: certificates,
+    }
 }
 
 fn registry(table: &RegistryTable, folder: &Path, problems: &mut Problems) -> RegistrySettings {

@@ -1,0 +1,24 @@
+//! `devenv list`
+
+use super::table::Table;
+use super::{Caller, verbs};
+use crate::model::Result;
+
+pub fn run(caller: &Caller) -> Result<u8> {
+    let projects = verbs::list(&caller.context)?;
+    if caller.json {
+        caller.ui.print_json(&projects)?;
+        return Ok(0);
+    }
+    let mut table = Table::new(["PROJECT", "RUNNING", "FOLDER"]);
+    for listed in &projects {
+        let running = format!("{} of {}", listed.running, listed.boxes);
+        table.row([listed.project.clone(), running, listed.path.display().to_string()]);
+    }
+    if table.is_empty() {
+        caller.context.events.note("no projects yet; `devenv init` and `devenv up` make one");
+    } else {
+        caller.ui.print(&table.to_string())?;
+    }
+    Ok(0)
+}
