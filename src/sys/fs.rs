@@ -108,12 +108,7 @@ pub struct Lock(#[allow(dead_code)] File);
 /// # Errors
 /// The file cannot be made or locked.
 pub fn lock(path: &Path, waiting: impl FnOnce()) -> Result<Lock> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .trying(|| format!("cannot open the lock {}", path.display()))?;
+    let file = open_lock(path)?;
     match file.try_lock() {
         Ok(()) => return Ok(Lock(file)),
         Err(fs::TryLockError::WouldBlock) => waiting(),
@@ -123,6 +118,38 @@ pub fn lock(path: &Path, waiting: impl FnOnce()) -> Result<Lock> {
     }
     file.lock().trying(|| format!("cannot lock {}", path.display()))?;
     Ok(Lock(file))
+}
+
+/// Takes the lock on `path` if nobody else has it; `None` when somebody has.
+///
+/// # Errors
+/// The file cannot be made or locked.
+pub fn try_lock(path: &Path) -> Result<Option<Lock>> {
+    let file = open_lock(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock(file))),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(Failure::because(format!("cannot lock {}", path.display()), error)),
+    }
+}
+
+/// Takes the lock on `path` together with others who share it, waiting for one who has it alone.
+///
+/// # Errors
+/// The file cannot be made or locked.
+pub fn lock_shared(path: &Path) -> Result<Lock> {
+    let file = open_lock(path)?;
+    file.lock_shared().trying(|| format!("cannot lock {}", path.display()))?;
+    Ok(Lock(file))
+}
+
+fn open_lock(path: &Path) -> Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .trying(|| format!("cannot open the lock {}", path.display()))
 }
 
 /// A failure that says `path` does not exist, of the kind that callers tell apart.

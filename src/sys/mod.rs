@@ -1,5 +1,6 @@
 //! What the operating system offers. No word of devenv's own here; all `unsafe` and all spawning of processes.
 
+pub mod command;
 pub mod environment;
 pub mod fs;
 #[cfg(target_os = "linux")]

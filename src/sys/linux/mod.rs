@@ -15,4 +15,5 @@ pub mod rootdir;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;
+pub mod tree;
 pub mod userns;

@@ -1,0 +1,68 @@
+//! Running another program and keeping what it says.
+
+use crate::model::{Failure, Result, Trying};
+use std::io::{Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a program that has ended left.
+#[derive(Debug)]
+pub struct Finished {
+    pub status: ExitStatus,
+    pub output: Vec<u8>,
+    /// Standard error, as far as it is text.
+    pub complaint: String,
+}
+
+/// Runs `program` (looked for in `PATH`) with `input` on its standard input, and waits for its end.
+///
+/// # Errors
+/// It cannot be started, or does not end within `limit` and is killed.
+pub fn run(program: &str, arguments: &[&str], input: &[u8], limit: Duration) -> Result<Finished> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .trying(|| format!("cannot run {program}"))?;
+    let mut stdin = child.stdin.take().expect("asked for as a pipe");
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        // A program that does not read its input closes the pipe: no failure of ours.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        let output = scope.spawn(move || read_all(stdout));
+        let complaint = scope.spawn(move || read_all(stderr));
+        let status = wait(&mut child, limit).trying(|| format!("cannot wait for {program}"))?;
+        let status =
+            status.ok_or_else(|| Failure::new(format!("{program} did not answer within {} s", limit.as_secs())))?;
+        let output = output.join().unwrap_or_default();
+        let complaint = String::from_utf8_lossy(&complaint.join().unwrap_or_default()).trim().to_owned();
+        Ok(Finished { status, output, complaint })
+    })
+}
+
+fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // What was read before an error is what there is.
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+/// The status of `child`, or `None` after killing it because `limit` passed.
+fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if began.elapsed() > limit {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
