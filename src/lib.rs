@@ -27,3 +27,16 @@ pub mod network;
 pub mod ops;
 pub mod state;
 pub mod sys;
+
+#[cfg(target_os = "linux")]
+mod inner;
+#[cfg(not(target_os = "linux"))]
+#[path = "inner_elsewhere.rs"]
+mod inner;
+
+use std::process::ExitCode;
+
+/// Opens the door named by how this program was started.
+pub fn main() -> ExitCode {
+    inner::door().unwrap_or_else(cli::run)
+}

@@ -1,5 +1,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    devenv::cli::run()
+    devenv::main()
 }

@@ -51,6 +51,20 @@ pub struct GlobalArguments {
     pub no_input: bool,
 }
 
+impl Default for GlobalArguments {
+    fn default() -> GlobalArguments {
+        GlobalArguments {
+            folder: ".".into(),
+            place: None,
+            json: false,
+            quiet: false,
+            verbose: false,
+            color: Colour::Auto,
+            no_input: false,
+        }
+    }
+}
+
 /// The commands, in the order people meet them.
 #[derive(Debug, Subcommand)]
 pub enum Command {

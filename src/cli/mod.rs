@@ -78,6 +78,18 @@ pub fn run_words(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Ends a process of ours that entered a box: with the program's exit code, or with what went wrong.
+pub fn finish_entered(outcome: Result<i32>) -> ExitCode {
+    match outcome {
+        Ok(code) => ExitCode::from(code.clamp(0, 255) as u8),
+        Err(failure) => {
+            // The words that chose colours stayed with the process that this one replaced.
+            Ui::by_environment().fail(&failure);
+            ExitCode::from(report::exit_code(&failure, true))
+        }
+    }
+}
+
 fn dispatch(arguments: Arguments, ui: Arc<Ui>) -> Result<u8> {
     let caller = caller(arguments.global, ui)?;
     match arguments.command {

@@ -54,6 +54,11 @@ pub struct Ui {
 }
 
 impl Ui {
+    /// A printer that knows no flags.
+    pub fn by_environment() -> Ui {
+        Ui::new(&GlobalArguments::default())
+    }
+
     pub fn new(global: &GlobalArguments) -> Ui {
         let is_terminal = std::io::stderr().is_terminal();
         let no_color = environment::path_variable("NO_COLOR").is_some();

@@ -2,7 +2,7 @@
 
 use super::env::HostEnvironment;
 use super::paths::{Wrong, host_path};
-use crate::model::{ImageReference, ImageSource};
+use crate::model::{Failure, ImageReference, ImageSource, Kind};
 use std::path::Path;
 
 /// What `image` names; `folder` is where relative paths start.
@@ -37,6 +37,20 @@ pub fn resolve_image(text: &str, folder: &Path, host: &HostEnvironment<'_>) -> R
         Err(_) => forms.to_owned(),
     };
     ImageReference::parse(text).map(ImageSource::Registry).map_err(|why| (why, Some(help())))
+}
+
+/// What a word on the command line names, as `image` in a file would.
+///
+/// # Errors
+/// As [`resolve_image`], in words.
+pub fn image_source(text: &str, folder: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<ImageSource, Failure> {
+    resolve_image(text, folder, &HostEnvironment::new(environment)).map_err(|(why, help)| {
+        let failure = Failure::new(format!("'{text}' names no image: {why}")).kind(Kind::Usage);
+        match help {
+            Some(help) => failure.hint(help),
+            None => failure,
+        }
+    })
 }
 
 /// `PATH[:TAG]`. A tag may be a whole reference (`shop.tar:me/shop:1`), so the first colon counts and paths hold none.

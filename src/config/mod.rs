@@ -24,6 +24,7 @@ mod show;
 mod sizes;
 mod user;
 
+pub use images::image_source;
 pub use find::{FILE_NAME, LOCAL_FILE_NAME, find};
 pub use resolve::{Loaded, load};
 pub use show::Shown;

@@ -11,7 +11,7 @@ use crate::sys::linux::clone::{self, Forked, Namespaces, fork_into};
 use crate::sys::linux::credentials::new_session;
 use crate::sys::linux::pidfd::{Identity, Process};
 use crate::sys::linux::rootdir::RootDir;
-use crate::sys::linux::{facts, pipe, pty, signal, spawn};
+use crate::sys::linux::{facts, pipe, pty, signal, spawn, userns};
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -69,7 +69,9 @@ fn run(mut enter: Enter) -> Result<i32> {
     let seccomp = enter.seccomp.iter().map(|path| std::fs::read(path).trying(|| format!("cannot read {}", path.display())));
     let seccomp = seccomp.collect::<Result<Vec<_>>>()?;
     enter.cgroups.iter().try_for_each(|folder| super::limits::join(folder))?;
-    let all = Namespaces { user: true, mount: true, pid: true, ipc: true, uts: true, net: true, cgroup: true };
+    // Who is in the box's user namespace already may not enter it again (setns(2)).
+    let user = !userns::is_same_as(init.pid());
+    let all = Namespaces { user, mount: true, pid: true, ipc: true, uts: true, net: true, cgroup: true };
     clone::enter_of_process(init.as_fd(), all)?;
     facts::set_dumpable();
     let user = identity::assume(&mut enter.spec, &enter.user)?;
@@ -141,5 +143,25 @@ fn take_terminal(terminal: &OwnedFd, uid: u32) -> Result<()> {
     pty::take_as_own(terminal)?;
     // So that the user can open the terminal again by its name.
     pty::give_to(terminal, uid);
+    Ok(())
+}
+
+/// Gives the spec's process more variables, which win over those it has, and another working folder.
+///
+/// # Errors
+/// The spec has no process.
+pub fn adjust(spec: &mut Spec, more: &[(String, String)], folder: Option<PathBuf>) -> Result<()> {
+    let mut process = super::launch::process_of(spec)?.clone();
+    let mut environment = process.env().clone().unwrap_or_default();
+    for (name, value) in more {
+        let prefix = format!("{name}=");
+        environment.retain(|entry| !entry.starts_with(&prefix));
+        environment.push(format!("{prefix}{value}"));
+    }
+    process.set_env(Some(environment));
+    if let Some(folder) = folder {
+        process.set_cwd(folder);
+    }
+    spec.set_process(Some(process));
     Ok(())
 }

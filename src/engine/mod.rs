@@ -13,7 +13,6 @@ pub mod ids;
 pub mod init;
 pub mod launch;
 pub mod limits;
-pub mod oci;
 pub mod payload;
 pub mod rootfs;
 pub mod seccomp;

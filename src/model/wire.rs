@@ -74,6 +74,12 @@ pub enum KeeperReply {
         notes: Vec<String>,
     },
     Quitting,
+    /// A port that insists on its number is in use there; nothing changed. Who uses it the asker has to find out: the
+    /// keeper's user namespace may not look into the host's processes.
+    PortTaken {
+        name: BoxName,
+        request: PortRequest,
+    },
     /// It could not be done and nothing changed. Outermost cause first.
     Failed {
         causes: Vec<String>,

@@ -42,6 +42,18 @@ pub fn run(program: &str, arguments: &[&str], input: &[u8], limit: Duration) -> 
     })
 }
 
+/// Runs `program` (looked for in `PATH`) on the user's terminal: it may ask, and says what it has to say itself, on
+/// standard error.
+///
+/// # Errors
+/// It cannot be started.
+pub fn attended(program: &str, arguments: &[&str]) -> Result<ExitStatus> {
+    // Standard output is for our own data.
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(std::io::stderr());
+    command.status().trying(|| format!("cannot run {program}"))
+}
+
 fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut pipe) = pipe {

@@ -135,19 +135,12 @@ impl<'a> Site<'a> {
         ProjectRecord::read(&self.paths)
     }
 
-    /// Every box of which anything is left. A box whose record was lost counts as nothing.
+    /// As [`boxes_of`], for this project.
     ///
     /// # Errors
     /// A record cannot be read.
     pub fn boxes(&self) -> Result<BTreeMap<BoxName, KnownBox>> {
-        let mut known = BTreeMap::new();
-        for name in box_names(&self.paths)? {
-            if let Some(record) = BoxRecord::read(&self.paths.a_box(&name))? {
-                let process = record.life.as_ref().and_then(|life| life.init.open());
-                known.insert(name, KnownBox { record, process });
-            }
-        }
-        Ok(known)
+        boxes_of(&self.paths)
     }
 
     /// Enters the project's user namespace: that of its live processes, or a new one. Nothing may have started a
@@ -176,4 +169,19 @@ impl KnownBox {
     pub fn actual(&self) -> Actual {
         Actual { wanted: self.record.wanted.clone(), digest: self.record.digest.clone(), running: self.is_running() }
     }
+}
+
+/// Every box of which anything is left. A box whose record was lost counts as nothing.
+///
+/// # Errors
+/// A record cannot be read.
+pub fn boxes_of(paths: &ProjectPaths) -> Result<BTreeMap<BoxName, KnownBox>> {
+    let mut known = BTreeMap::new();
+    for name in box_names(paths)? {
+        if let Some(record) = BoxRecord::read(&paths.a_box(&name))? {
+            let process = record.life.as_ref().and_then(|life| life.init.open());
+            known.insert(name, KnownBox { record, process });
+        }
+    }
+    Ok(known)
 }

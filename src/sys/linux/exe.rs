@@ -69,3 +69,8 @@ fn sealed_copy() -> Result<OwnedFd> {
 pub fn path_of(fd: &impl std::os::fd::AsFd) -> PathBuf {
     Path::new("/proc/self/fd").join(fd.as_fd().as_raw_fd().to_string())
 }
+
+/// The program that a process runs, as a path that works also where its file is gone.
+pub fn of_process(pid: u32) -> PathBuf {
+    format!("/proc/{pid}/exe").into()
+}

@@ -56,3 +56,32 @@ pub fn inherited(number: RawFd) -> OwnedFd {
 pub fn become_program(program: &Path, arguments: &[&str]) -> std::io::Error {
     Command::new(program).args(arguments).arg0("devenv").exec()
 }
+
+/// As [`with_descriptors`], and hands each line it writes to `heard`. Gives its exit code.
+///
+/// # Errors
+/// It cannot be executed.
+pub fn lines_of(
+    program: &Path,
+    arguments: &[&str],
+    descriptors: Vec<OwnedFd>,
+    heard: &mut dyn FnMut(&str),
+) -> Result<i32> {
+    use std::io::{BufRead, BufReader};
+    let (read, write) = super::pipe::new()?;
+    let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let error_write = write.try_clone().trying(|| "no descriptors are left")?;
+    let mut command = Command::new(program);
+    command.args(arguments).arg0("devenv").stdin(Stdio::null()).stdout(write).stderr(error_write);
+    // SAFETY: only async-signal-safe calls, on a list made before the fork.
+    unsafe {
+        command.pre_exec(move || place(&numbers));
+    }
+    let mut child = command.spawn().trying(|| format!("cannot run {}", program.display()))?;
+    drop((command, descriptors));
+    for line in BufReader::new(std::fs::File::from(read)).split(b'\n') {
+        heard(String::from_utf8_lossy(&line.trying(|| "cannot read what it writes")?).trim_end());
+    }
+    let status = child.wait().trying(|| "cannot wait for it")?;
+    Ok(status.code().unwrap_or_else(|| 128 + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)))
+}

@@ -1,0 +1,21 @@
+//! Doors that nobody knocks at by hand: this program started by itself, for a keeper, a box, or a program in a box. They
+//! come before everything else, since what they do must be done before a second thread exists.
+
+use crate::engine::{birth, enter};
+use crate::sys::environment;
+use crate::{cli, keeper};
+use std::process::ExitCode;
+
+/// Goes through the door that the first word names; `None` when it names none of these.
+pub fn door() -> Option<ExitCode> {
+    let words = environment::arguments();
+    match words.first()?.to_str()? {
+        "__keeper" => Some(keeper::main()),
+        "__box" => Some(birth::main()),
+        "__enter" => {
+            let number = words.get(1)?.to_str()?.parse().ok()?;
+            Some(cli::finish_entered(enter::main(number)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,86 @@
+//! From a port of the host to a port of a box.
+
+use super::relay::{self, Pipes};
+use super::visit::visit;
+use crate::sys::linux::netns::{Namespace, Visitor};
+use crate::sys::linux::socket;
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// How long to leave connections unaccepted when descriptors or memory have run out.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The port of a box, and how to get there.
+#[derive(Clone)]
+pub struct Target {
+    pub visitor: Visitor,
+    pub namespace: Namespace,
+    pub address: Ipv4Addr,
+    pub port: u16,
+    pub pipes: Pipes,
+}
+
+impl Target {
+    /// Where in the box a program may listen, the likeliest first.
+    pub fn candidates(&self) -> [SocketAddr; 3] {
+        let port = self.port;
+        [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into(), (self.address, port).into()]
+    }
+
+    /// # Errors
+    /// Nobody listens: the last candidate's error.
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let mut result = Err(io::ErrorKind::ConnectionRefused.into());
+        for candidate in self.candidates() {
+            result = match visit(&self.visitor, &self.namespace, move || socket::unconnected_tcp(candidate)).await {
+                Ok(made) => TcpSocket::from_std_stream(made).connect(candidate).await,
+                Err(error) => Err(error),
+            };
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+}
+
+/// Serves a listener until dropped.
+pub async fn serve(listener: Arc<TcpListener>, target: Target) {
+    let target = Arc::new(target);
+    accept_each(&listener, |from_host, _| {
+        let target = target.clone();
+        async move {
+            match target.connect().await {
+                Ok(into_box) => relay::join(from_host, into_box, &target.pipes).await,
+                Err(_) => socket::reset_on_close(&from_host),
+            }
+        }
+    })
+    .await;
+}
+
+/// Accepts connections for ever and has each handled by a task of its own.
+pub async fn accept_each<F: Future<Output = ()> + Send + 'static>(
+    listener: &TcpListener,
+    handle: impl Fn(TcpStream, SocketAddr) -> F,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, client)) => drop(tokio::spawn(handle(stream, client))),
+            Err(error) if concerns_one_connection(&error) => {}
+            // Out of descriptors or memory: connections wait in the backlog.
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

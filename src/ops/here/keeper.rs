@@ -1,0 +1,244 @@
+//! A project's keeper, as those who ask it see it.
+
+use crate::model::Protocol;
+use crate::model::wire::{KeeperReply, KeeperRequest, KeeperStart, NetworkPlan};
+use crate::model::{BoxName, Failure, HostPort, PortAddress, PortRequest, PublishedPort, Result, Trying};
+use crate::network::holder::{self, Holder};
+use crate::sys::linux::descriptors;
+use crate::sys::linux::detached::{self, Detached};
+use crate::sys::linux::pidfd::Process;
+use crate::sys::linux::{signal, socket, unix};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, ErrorKind, Seek, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long an answer may take: 200 boxes are made in a second or two, on a busy computer in several.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a keeper may take to end by itself.
+const PATIENCE_AT_END: Duration = Duration::from_secs(5);
+
+/// A connection to a keeper that listens.
+pub struct Keeper {
+    stream: UnixStream,
+}
+
+/// Who a keeper is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Build of the program it runs.
+    pub build: String,
+    pub pid: u32,
+}
+
+/// A network that is as planned.
+#[derive(Debug)]
+pub struct NetworkSet {
+    pub ports: BTreeMap<BoxName, Vec<PublishedPort>>,
+    pub notes: Vec<String>,
+    /// Namespace of the router.
+    pub router: OwnedFd,
+    /// Namespaces of the boxes, in the order of the plan.
+    pub boxes: Vec<OwnedFd>,
+}
+
+impl Keeper {
+    /// The keeper that listens at `socket`; `None` when nobody does.
+    ///
+    /// # Errors
+    /// The socket is there and may not be used.
+    pub fn connect(socket: &Path) -> Result<Option<Keeper>> {
+        match unix::connect(socket) {
+            Ok(stream) => Keeper::over(stream).map(Some),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+            Err(error) => Err(Failure::because(format!("cannot connect to the keeper at {}", socket.display()), error)),
+        }
+    }
+
+    /// Starts a keeper: `program __keeper`, detached from this process, listening at `socket`, its output appended to
+    /// `log`. This process has to be what the keeper shall be: in the project's user namespace with all capabilities
+    /// there, and in the host's network. The caller holds the project's lock; a socket that nobody listens at any
+    /// more is replaced.
+    ///
+    /// # Errors
+    /// The socket or the log cannot be made, the program not be executed, or it ended at once: the log tells why.
+    pub fn spawn(program: &Path, socket: &Path, log: &Path, start: &KeeperStart) -> Result<Keeper> {
+        crate::sys::fs::remove_file_if_exists(socket)?;
+        let listener = unix::listen(socket).trying(|| format!("cannot make the socket {}", socket.display()))?;
+        let output = File::options().create(true).append(true).open(log);
+        let output = output.trying(|| format!("cannot open the log {}", log.display()))?;
+        let stdin = hold_text(&serde_json::to_vec(start).trying(|| "cannot write down how the keeper starts")?)
+            .trying(|| "cannot hand the keeper how it starts")?;
+        let arguments = [OsStr::new("__keeper")];
+        detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra: listener.into() })
+            .trying(|| format!("cannot start the keeper ({})", program.display()))?;
+        let connected = unix::connect(socket).trying(|| "the keeper does not listen").and_then(Keeper::over);
+        let mut keeper = connected?;
+        keeper.hello().map_err(|failure| failure.hint(format!("its log is {}", log.display())))?;
+        Ok(keeper)
+    }
+
+    fn over(stream: UnixStream) -> Result<Keeper> {
+        let timed = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+        timed.trying(|| "cannot set how long to wait for the keeper")?;
+        Ok(Keeper { stream })
+    }
+
+    /// Who it is.
+    ///
+    /// # Errors
+    /// It does not answer within 20 s.
+    pub fn hello(&mut self) -> Result<Identity> {
+        match self.ask(&KeeperRequest::Hello, &[])?.0 {
+            KeeperReply::Hello { build, pid } => Ok(Identity { build, pid }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Has it make the network so. `bound` are sockets of ports that only root may bind ([`bind_privileged`]).
+    ///
+    /// # Errors
+    /// Nothing changed then: a port is taken (who holds it is named where that can be known), a box does not fit, the
+    /// kernel refuses.
+    pub fn set_network(&mut self, plan: &NetworkPlan, bound: &[OwnedFd]) -> Result<NetworkSet> {
+        let (reply, descriptors) = self.ask(&KeeperRequest::SetNetwork(plan.clone()), bound)?;
+        let KeeperReply::Network { ports, notes } = reply else { return Err(unexpected(&reply)) };
+        let mut descriptors = descriptors.into_iter();
+        let (router, boxes) = (descriptors.next(), descriptors.collect::<Vec<_>>());
+        match router {
+            Some(router) if boxes.len() == plan.boxes.len() => Ok(NetworkSet { ports, notes, router, boxes }),
+            _ => Err(Failure::new("the keeper did not hand over the network's namespaces")
+                .hint("are too many files open? see `ulimit -n`")),
+        }
+    }
+
+    /// Has it end, and waits until it has; after 5 s it is killed.
+    ///
+    /// # Errors
+    /// It does not answer and cannot be killed.
+    pub fn quit(mut self) -> Result<()> {
+        let Identity { pid, .. } = self.hello()?;
+        // It answers once more below, so it is its number that is held here.
+        let process = Process::open(pid).trying(|| format!("cannot hold the keeper, process {pid}"))?;
+        match self.ask(&KeeperRequest::Quit, &[])?.0 {
+            KeeperReply::Quitting => {}
+            other => return Err(unexpected(&other)),
+        }
+        if process.wait(PATIENCE_AT_END) {
+            return Ok(());
+        }
+        process.signal(signal::KILL);
+        if process.wait(PATIENCE_AT_END) { Ok(()) } else { Err(Failure::new(format!("process {pid} does not end"))) }
+    }
+
+    fn ask(&mut self, request: &KeeperRequest, handed: &[OwnedFd]) -> Result<(KeeperReply, Vec<OwnedFd>)> {
+        let mut line = serde_json::to_vec(request).trying(|| "cannot write the request to the keeper")?;
+        line.push(b'\n');
+        self.send(&line, handed).trying(|| "cannot ask the keeper")?;
+        let (line, descriptors) = self.receive().trying(|| "the keeper does not answer")?;
+        let reply = serde_json::from_slice(&line).trying(|| "cannot understand the keeper's answer")?;
+        Ok((reply, descriptors))
+    }
+
+    fn send(&mut self, line: &[u8], handed: &[OwnedFd]) -> io::Result<()> {
+        let handed: Vec<_> = handed.iter().take(descriptors::DESCRIPTORS_A_MESSAGE).map(AsFd::as_fd).collect();
+        let sent = descriptors::send(&self.stream, line, &handed)?;
+        self.stream.write_all(&line[sent..])
+    }
+
+    fn receive(&mut self) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+        let (mut line, mut descriptors) = (Vec::new(), Vec::new());
+        let deadline = Instant::now() + PATIENCE;
+        let mut buffer = vec![0; 64 * 1024];
+        while line.last() != Some(&b'\n') {
+            match descriptors::receive(&self.stream, &mut buffer, &mut descriptors) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(length) => line.extend_from_slice(&buffer[..length]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
+                Err(error) => return Err(error),
+            }
+            if Instant::now() > deadline {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
+        Ok((line, descriptors))
+    }
+}
+
+/// A file without a name that holds `text`, at its beginning.
+fn hold_text(text: &[u8]) -> io::Result<File> {
+    let mut file = crate::sys::linux::memory::create("keeper-start")?;
+    file.write_all(text)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Binds the ports of the plan that only root may, as far as they are free. To be called before entering a user
+/// namespace: neither it nor the keeper has rights over the host's ports from there.
+pub fn bind_privileged(plan: &NetworkPlan) -> Vec<OwnedFd> {
+    let first_free = first_unprivileged_port();
+    let requests = plan.boxes.iter().flat_map(|b| &b.ports);
+    let addresses = requests.flat_map(|request| {
+        let port = match request.host {
+            HostPort::Exactly(port) => port,
+            HostPort::Preferred => request.box_port,
+        };
+        let addresses: Vec<IpAddr> = match request.address {
+            PortAddress::Loopback => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            PortAddress::Address(address) => vec![address],
+        };
+        addresses.into_iter().map(move |address| (SocketAddr::new(address, port), request.protocol))
+    });
+    let privileged = addresses.filter(|(address, _)| address.port() != 0 && address.port() < first_free);
+    let bind = |(address, protocol): (SocketAddr, Protocol)| match protocol {
+        Protocol::Tcp => socket::bound_tcp(address).map(OwnedFd::from),
+        Protocol::Udp => socket::bound_udp(address).map(OwnedFd::from),
+    };
+    privileged.filter_map(|wanted| bind(wanted).ok()).collect()
+}
+
+/// Below this a port needs rights (`ip(7)`, ip_unprivileged_port_start).
+fn first_unprivileged_port() -> u16 {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024)
+}
+
+/// A reply other than the one that was hoped for, as a failure.
+fn unexpected(reply: &KeeperReply) -> Failure {
+    match reply {
+        KeeperReply::PortTaken { name, request } => describe_taken(name, request),
+        KeeperReply::Failed { causes, hint } => {
+            let mut causes = causes.iter().rev();
+            let innermost = Failure::new(causes.next().cloned().unwrap_or_else(|| "the keeper failed".into()));
+            let failure = causes.fold(innermost, |cause, what| Failure::because(what.clone(), cause));
+            match hint {
+                Some(hint) => failure.hint(hint.clone()),
+                None => failure,
+            }
+        }
+        _ => Failure::new("the keeper answered something else than it was asked")
+            .hint("it may be of another version: `devenv stop`, then `devenv up`"),
+    }
+}
+
+fn describe_taken(name: &BoxName, request: &PortRequest) -> Failure {
+    let HostPort::Exactly(port) = request.host else { return Failure::new("a port is taken") };
+    let PortRequest { address, box_port, protocol, .. } = request;
+    let what = format!("cannot publish port {box_port} of {name} at {address} port {port} ({protocol})");
+    let why = match holder::find(*address, port, *protocol) {
+        Some(Holder::Process { pid, name }) => format!("it is held by {name}, process {pid}"),
+        Some(Holder::User(user)) => {
+            format!("it is held by a process of another user (uid {user}), which cannot be looked into")
+        }
+        None => "it is taken".to_owned(),
+    };
+    Failure::because(what, why).hint(format!(
+        "end that program, or write another number before the colon, or `{box_port}` alone for a free one"
+    ))
+}

@@ -1,0 +1,141 @@
+//! `setup`: shell lines run once as root on top of an image, and kept as a layer.
+
+use super::base::Base;
+use super::keeper::Keeper;
+use super::making::{self, Start, Surroundings};
+use super::net;
+use super::site::Site;
+use super::up::check_interrupt;
+use crate::image::{Setup, Store};
+use crate::model::event::Event;
+use crate::model::wire::{BoxNetwork, NetworkPlan};
+use crate::model::{BoxName, BoxWanted, Failure, Limits, Result, Trying};
+use crate::state::ProjectRecord;
+use crate::sys::fs::remove_tree_if_exists;
+use crate::sys::linux::signal;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The layer that the setup lines of `wanted` leave on `base`: kept from before, or made now in a box of its own.
+///
+/// # Errors
+/// A line failed: the whole is then not kept.
+#[allow(clippy::too_many_arguments, reason = "each is another part of the project, used once")]
+pub fn layer(
+    site: &Site,
+    store: &Store,
+    program: &OwnedFd,
+    wanted: &BoxWanted,
+    base: &Base,
+    record: &ProjectRecord,
+    keeper: &mut Keeper,
+    network: &NetworkPlan,
+) -> Result<PathBuf> {
+    let key = key(base, &wanted.setup);
+    let events = &site.context.events;
+    let name = &wanted.name;
+    let made = match store.begin_setup(&key, || events.note("waiting for another devenv that runs the same setup"))? {
+        Setup::Kept(layer) => return Ok(layer),
+        Setup::Begun(made) => made,
+    };
+    events.step(format!("setting up {name}"));
+    // The box is `dev` or a service in all but its name, its layer, and what it runs.
+    let temporary = BoxName::new(format!("setup-{}", &name.as_str()[..name.as_str().len().min(57)]))
+        .map_err(Failure::new)?;
+    let paths = site.paths.a_box(&temporary);
+    remove_tree_if_exists(paths.folder())?;
+    making::make_layer(&made.upper(), &made.work(), &paths.root())?;
+    let address = free_address(record, network)?;
+    let mut with_it = network.clone();
+    with_it.boxes.push(BoxNetwork { name: temporary.clone(), address, ports: vec![], remembered: vec![] });
+    let mut set = keeper.set_network(&with_it, &[])?;
+    let namespace = set.boxes.pop().ok_or_else(|| Failure::new("the keeper gave no network for the setup"))?;
+    let wanted_now = BoxWanted {
+        name: temporary,
+        hostname: name.as_str().into(),
+        mounts: vec![],
+        volumes: vec![],
+        limits: Limits::default(),
+        workdir: Some("/".into()),
+        ..wanted.clone()
+    };
+    let start = Start {
+        wanted: &wanted_now,
+        config: &base.config,
+        words: vec!["/bin/sh".into(), "-ec".into(), wanted.setup.join("\n")],
+        user: "0".into(),
+        root: making::root_of(site, wanted, &base.layers, made.upper(), made.work()),
+        paths: &paths,
+    };
+    let around = Surroundings { address, gateway: net::gateway(record), network: namespace, router: set.router };
+    let ran = run(site, program, &start, around, name);
+    keeper.set_network(network, &[])?;
+    remove_tree_if_exists(paths.folder())?;
+    ran?;
+    let layer = made.commit(store)?;
+    events.done(format!("set up {name}"));
+    Ok(layer)
+}
+
+/// What a setup layer is kept under: the image and the lines decide everything in it.
+fn key(base: &Base, lines: &[String]) -> String {
+    let below: Vec<String> = base.layers.iter().filter_map(|l| Some(l.file_name()?.to_string_lossy().into_owned())).collect();
+    serde_json::to_string(&(base.digest.as_deref().unwrap_or("host"), below, lines)).unwrap_or_default()
+}
+
+/// An address that no box has.
+fn free_address(record: &ProjectRecord, network: &NetworkPlan) -> Result<Ipv4Addr> {
+    use crate::network::address::{Subnet, Wanted, choose_addresses};
+    let subnet = Subnet { address: network.subnet, prefix: network.prefix };
+    let mut wanted: Vec<Wanted> =
+        record.addresses.iter().map(|(name, address)| Wanted { name: name.clone(), address: Some(*address) }).collect();
+    let own = BoxName::new("setup").map_err(Failure::new)?;
+    wanted.retain(|other| other.name != own);
+    wanted.push(Wanted { name: own.clone(), address: None });
+    let chosen = choose_addresses(subnet, &wanted, &BTreeMap::new())?;
+    chosen.get(&own).copied().ok_or_else(|| Failure::new("the project's network has no address left"))
+}
+
+fn run(site: &Site, program: &OwnedFd, start: &Start, around: Surroundings, name: &BoxName) -> Result<()> {
+    let life = making::start(site, program, start, around)?;
+    let log = start.paths.log();
+    let mut output = BufReader::new(File::open(&log).trying(|| format!("cannot read {}", log.display()))?);
+    let mut last = String::new();
+    let process = life.init.open();
+    loop {
+        let ended = process.as_ref().is_none_or(|process| process.wait(Duration::from_millis(50)));
+        let mut line = Vec::new();
+        while output.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            site.context.events.send(Event::Output { origin: name.to_string(), line: text.clone() });
+            if !text.is_empty() {
+                last = text;
+            }
+            line.clear();
+        }
+        if ended {
+            break;
+        }
+        if let (Err(failure), Some(process)) = (check_interrupt(), &process) {
+            process.signal(signal::KILL);
+            process.wait(Duration::from_secs(5));
+            return Err(failure);
+        }
+    }
+    match making::exit_record(start.paths).map(|record| record.exit_code) {
+        Some(0) => Ok(()),
+        code => {
+            let what = match code {
+                Some(code) => format!("the setup of {name} failed with exit code {code}"),
+                None => format!("the setup of {name} was killed"),
+            };
+            let failure = if last.is_empty() { Failure::new(what) } else { Failure::because(what, last) };
+            Err(failure.hint("nothing of it was kept; mend the lines and run `devenv up` again"))
+        }
+    }
+}
