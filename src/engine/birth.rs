@@ -8,7 +8,7 @@ use crate::model::{Failure, Result, Trying};
 use crate::sys::linux::clone::{self, Forked, Namespaces, fork_into, leave_into};
 use crate::sys::linux::credentials::{new_session, set_host_name};
 use crate::sys::linux::pidfd::Identity;
-use crate::sys::linux::{exe, mount, pipe, signal, spawn, userns};
+use crate::sys::linux::{mount, pipe, signal, spawn, userns};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -49,7 +49,7 @@ pub fn start(program: &OwnedFd, launch: &Launch, belongings: Belongings) -> Resu
         belongings.network,
         belongings.router,
     ];
-    let mut child = spawn::with_descriptors(&exe::path_of(program), &["__box"], descriptors)?;
+    let mut child = spawn::with_descriptors(program, &["__box"], descriptors)?;
     let outcome = read_reports(report_read);
     let _ = child.wait();
     outcome

@@ -6,41 +6,65 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Runs `program` with `arguments`; `descriptors` arrive as 3, 4, 5, … Standard input is empty, the outputs are ours.
+/// Runs the program behind `program` with `arguments`; `descriptors` arrive as 3, 4, 5, … Standard input is empty, the
+/// outputs are ours.
 ///
 /// # Errors
 /// As execve(2).
-pub fn with_descriptors(program: &Path, arguments: &[&str], descriptors: Vec<OwnedFd>) -> Result<Child> {
-    let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
-    let mut command = Command::new(program);
+pub fn with_descriptors(program: &OwnedFd, arguments: &[&str], descriptors: Vec<OwnedFd>) -> Result<Child> {
+    let placement = Placement::of(&descriptors, Some(program));
+    let mut command = Command::new(placement.program_path());
     command.args(arguments).arg0("devenv").stdin(Stdio::null());
-    // SAFETY: only async-signal-safe calls, on a list made before the fork.
-    unsafe {
-        command.pre_exec(move || place(&numbers));
-    }
-    let child = command.spawn().trying(|| format!("cannot run {}", program.display()));
+    placement.apply_to(&mut command);
+    let child = command.spawn().trying(|| "cannot run this program again");
     drop(descriptors);
     child
 }
 
-/// Moves descriptors to 3, 4, … in two rounds, as one may stand where another has to go.
-fn place(numbers: &[RawFd]) -> std::io::Result<()> {
-    const ABOVE_ALL: RawFd = 512;
-    let count = numbers.len();
-    for (index, number) in numbers.iter().enumerate() {
-        // SAFETY: duplicates descriptors of this process, which is about to be replaced.
-        let high = unsafe { libc::dup3(*number, ABOVE_ALL + index as RawFd, libc::O_CLOEXEC) };
-        if high < 0 {
-            return Err(std::io::Error::last_os_error());
+/// Where descriptors have to go in a child: 3, 4, 5, …, in two rounds, as one may stand where another has to go.
+struct Placement {
+    numbers: Vec<RawFd>,
+    program: Option<RawFd>,
+    /// Nothing of the list is at this number or above it.
+    free: RawFd,
+}
+
+impl Placement {
+    fn of(descriptors: &[OwnedFd], program: Option<&OwnedFd>) -> Placement {
+        let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let program = program.map(AsRawFd::as_raw_fd);
+        let taken = numbers.iter().chain(&program).copied().max().unwrap_or(0);
+        let free = taken.max(3 + numbers.len() as RawFd) + 1;
+        Placement { numbers, program, free }
+    }
+
+    /// The program's path in the child, where its descriptor moved out of the way.
+    fn program_path(&self) -> std::path::PathBuf {
+        format!("/proc/self/fd/{}", self.free + self.numbers.len() as RawFd).into()
+    }
+
+    fn apply_to(self, command: &mut Command) {
+        // SAFETY: only async-signal-safe calls, on lists made before the fork.
+        unsafe {
+            command.pre_exec(move || self.place());
         }
     }
-    for index in 0..count as RawFd {
-        // SAFETY: as above; dup2 clears close-on-exec.
-        if unsafe { libc::dup2(ABOVE_ALL + index, 3 + index) } < 0 {
-            return Err(std::io::Error::last_os_error());
+
+    fn place(&self) -> std::io::Result<()> {
+        for (offset, number) in self.numbers.iter().chain(&self.program).enumerate() {
+            // SAFETY: duplicates descriptors of this process, which is about to be replaced.
+            if unsafe { libc::dup3(*number, self.free + offset as RawFd, libc::O_CLOEXEC) } < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
         }
+        for offset in 0..self.numbers.len() as RawFd {
+            // SAFETY: as above; dup2 clears close-on-exec.
+            if unsafe { libc::dup2(self.free + offset, 3 + offset) } < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Takes descriptor `number`, which the program that started us put there, to be closed at the next execve.
@@ -69,14 +93,11 @@ pub fn lines_of(
 ) -> Result<i32> {
     use std::io::{BufRead, BufReader};
     let (read, write) = super::pipe::new()?;
-    let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let placement = Placement::of(&descriptors, None);
     let error_write = write.try_clone().trying(|| "no descriptors are left")?;
     let mut command = Command::new(program);
     command.args(arguments).arg0("devenv").stdin(Stdio::null()).stdout(write).stderr(error_write);
-    // SAFETY: only async-signal-safe calls, on a list made before the fork.
-    unsafe {
-        command.pre_exec(move || place(&numbers));
-    }
+    placement.apply_to(&mut command);
     let mut child = command.spawn().trying(|| format!("cannot run {}", program.display()))?;
     drop((command, descriptors));
     for line in BufReader::new(std::fs::File::from(read)).split(b'\n') {
