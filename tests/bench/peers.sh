@@ -61,6 +61,14 @@ CONF
     fi
 }
 
+# slirp4netns and pasta need this device; distributions let everyone open it, some machines do not.
+open_tun() {
+    mode=$(stat -c %a /dev/net/tun 2>/dev/null) || return 0
+    [ "$mode" != 666 ] || return 0
+    chmod 666 /dev/net/tun
+    cleanup "chmod $mode /dev/net/tun"
+}
+
 # The words that run a command as root or as the ordinary user, with its environment.
 as_words() {
     if [ "$1" = root ]; then
