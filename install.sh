@@ -298,16 +298,8 @@ check_computer() {
     check_path
 }
 
-# Where devenv keeps its state: DEVENV_HOME, else the XDG folders.
-state_folders() {
-    if [ -n "${DEVENV_HOME:-}" ]; then
-        echo "$DEVENV_HOME"
-    else
-        echo "${XDG_DATA_HOME:-$HOME/.local/share}/devenv"
-        echo "${XDG_STATE_HOME:-$HOME/.local/state}/devenv"
-        echo "${XDG_CACHE_HOME:-$HOME/.cache}/devenv"
-    fi
-}
+# Where devenv keeps its state (docs/internals.md). Settings in ~/.config are the person's own and stay.
+state_folder() { echo "${DEVENV_HOME:-${XDG_DATA_HOME:-$HOME/.local/share}/devenv}"; }
 
 # Files of sub-uids can be removed only inside a user namespace that has them.
 remove_tree() {
@@ -317,8 +309,9 @@ remove_tree() {
 
 uninstall() {
     if [ -x "$bin/devenv" ] && [ -n "$purge" ]; then
-        running=$("$bin/devenv" list 2>/dev/null | grep -c running || true)
-        [ "${running:-0}" -eq 0 ] || fail "projects are still running: see 'devenv list', and 'devenv down' in each"
+        if "$bin/devenv" list --json 2>/dev/null | grep -qE '"running": *[1-9]'; then
+            fail "projects are still running: see 'devenv list', and 'devenv down' in each"
+        fi
     fi
     if [ -e "$bin/devenv" ]; then
         rm -f "$bin/devenv"
@@ -326,25 +319,15 @@ uninstall() {
     else
         say "There is no $bin/devenv"
     fi
-    state_folders | while read -r folder; do
-        [ -e "$folder" ] || continue
-        if [ -n "$purge" ] && ask_on_terminal "Remove $folder with all images, boxes and volumes in it?"; then
-            remove_tree "$folder" && say "Removed $folder"
-        else
-            say "Kept: $folder"
-        fi
-    done
+    folder=$(state_folder)
+    if [ ! -e "$folder" ]; then
+        say "There is no state in $folder"
+    elif [ -n "$purge" ] && ask "Remove $folder with all images, boxes and volumes in it?"; then
+        if remove_tree "$folder"; then say "Removed $folder"; fi
+    else
+        say "Kept: $folder"
+    fi
     [ ! -e /etc/apparmor.d/devenv ] || say "Kept: /etc/apparmor.d/devenv (as root: rm it)"
-}
-
-# As `ask`, where standard input is a list.
-ask_on_terminal() {
-    [ -z "$yes" ] || return 0
-    # The terminal may be there as a file and yet not be openable.
-    (: </dev/tty) 2>/dev/null || return 1
-    printf '%s [y/N] ' "$1" >&2
-    read -r answer </dev/tty || return 1
-    case $answer in y | Y | yes | Yes) return 0 ;; *) return 1 ;; esac
 }
 
 case $action in
