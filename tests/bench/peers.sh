@@ -10,6 +10,11 @@ run_cleanups() {
     printf '%s' "$cleanups" | while read -r line; do
         [ -z "$line" ] || (cd / && sh -c "$line") >/dev/null 2>&1 </dev/null || true
     done
+    # Background processes of the ordinary user (podman's pause process, pasta) know the folder from their environment.
+    for process in /proc/[0-9]*; do
+        [ "$(stat -c %U "$process" 2>/dev/null)" = devenv-test ] || continue
+        ! grep -qsF "$folder/" "$process/environ" "$process/cmdline" || kill -9 "${process#/proc/}" 2>/dev/null || true
+    done
     # What the peers leave mounted below the folder, deepest first.
     awk -v folder="$folder/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r mount; do
         umount -l "$mount" 2>/dev/null || true
@@ -50,8 +55,9 @@ CONF
     mkdir -p "$DOCKER_CONFIG"
     echo '{}' >"$DOCKER_CONFIG/config.json"
     export HOME DEVENV_HOME XDG_RUNTIME_DIR CONTAINERS_CONF DOCKER_HOST DOCKER_CONFIG
-    podman_root="podman --root $folder/root/podman --runroot $folder/root/podman-run"
-    podman_user="podman --root $folder/user/podman --runroot $folder/user/podman-run"
+    # Left to itself, podman falls back to copying whole images (vfs) where /dev/fuse cannot be opened.
+    podman_root="podman --storage-driver overlay --root $folder/root/podman --runroot $folder/root/podman-run"
+    podman_user="podman --storage-driver overlay --root $folder/user/podman --runroot $folder/user/podman-run"
     runc_root="runc --root $folder/root/runc"
     runc_user="runc --root $folder/user/runc"
     if [ -n "$DEVENV" ]; then

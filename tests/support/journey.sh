@@ -169,7 +169,7 @@ our_processes() {
     done
 }
 
-our_cgroups() { find /sys/fs/cgroup -type d -path '*devenv*' 2>/dev/null | grep -v "devenv-tests" || true; }
+our_cgroups() { find /sys/fs/cgroup -type d -path '*/devenv/*' 2>/dev/null || true; }
 
 # Every project of this journey: down.
 take_down() {
