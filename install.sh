@@ -77,7 +77,7 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
     elif command -v sudo >/dev/null 2>&1; then
-        if [ -t 0 ]; then sudo "$@"; else sudo -n "$@" 2>/dev/null; fi
+        if [ -t 0 ]; then sudo "$@"; else sudo -n "$@"; fi
     else
         return 1
     fi
@@ -95,9 +95,14 @@ install_packages() {
     done
     [ -n "$missing" ] || return 0
     say "Installing with apt, $why:$missing"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 || return 1
+    log=$(mktemp)
+    installed=yes
     # shellcheck disable=SC2086 # a list of words
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 $missing >&2
+    as_root env DEBIAN_FRONTEND=noninteractive sh -c \
+        'apt-get update -qq && apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@"' - $missing >"$log" 2>&1 ||
+        { installed=; tail -n 20 "$log" >&2; }
+    rm -f "$log"
+    [ -n "$installed" ]
 }
 
 # at_least WANTED GOT: compares dotted version numbers.
@@ -140,7 +145,7 @@ and run this again. A release archive (--from FILE) needs no compiler."
 # Whether apt would install package $1 in a version that is new enough.
 distribution_has() {
     command -v apt-cache >/dev/null 2>&1 || return 1
-    [ -n "$updated" ] || { [ -z "$packages" ] || as_root apt-get update -qq >&2 || true; updated=yes; }
+    [ -n "$updated" ] || { [ -z "$packages" ] || as_root apt-get update -qq >/dev/null 2>&1 || true; updated=yes; }
     candidate=$(LC_ALL=C apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: *//p' | cut -d. -f1,2)
     case $candidate in '' | '(none)') return 1 ;; esac
     at_least "$minimum_rust" "${candidate#*:}"

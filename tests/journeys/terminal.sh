@@ -16,6 +16,8 @@ play() {
 }
 
 play "shell starts the project and is a terminal" "$DEVENV" shell <<'KEYS'
+# Keys typed before the terminal is the box's could be lost: wait for the prompt.
+expect [$#] 
 send PS1='ready'\\> \r
 expect ready>
 send test -t 0 && test -t 1 && echo is-$((1+1))-tty\r
@@ -32,6 +34,7 @@ exit 7
 KEYS
 
 play "Ctrl-C interrupts the command, not the shell" "$DEVENV" shell <<'KEYS'
+expect [$#] 
 send PS1='ready'\\> \r
 expect ready>
 send echo go; sleep 100\r
@@ -45,6 +48,7 @@ exit 0
 KEYS
 
 play "Ctrl-Z stops it, fg goes on" "$DEVENV" shell -- bash --norc -i <<'KEYS'
+expect [$#] 
 send PS1='ready'\\> \r
 expect ready>
 send sh -c 'echo begun; read line; echo got-$line'\r
@@ -60,6 +64,7 @@ exit 0
 KEYS
 
 play "Ctrl-D ends the shell" "$DEVENV" shell -- sh <<'KEYS'
+expect [$#] 
 send PS1='ready'\\> \r
 expect ready>
 send \x04

@@ -18,6 +18,7 @@ journey() {
     title=$1
     failed=0
     passed=0
+    went_down=
     case ${DEVENV:?path of the program under test} in
         /*) ;;
         *) DEVENV=$PWD/$DEVENV ;;
@@ -225,7 +226,7 @@ leave() {
     status=$1
     trap - EXIT INT TERM HUP
     [ ! -d "$sandbox" ] || {
-        take_down
+        [ -n "$went_down" ] || take_down
         for pid in $(our_processes); do
             kill -9 "$pid" 2>/dev/null
         done
@@ -236,6 +237,7 @@ leave() {
 
 # Takes everything down, checks that nothing is left, and ends the journey.
 finish() {
+    went_down=yes
     if take_down; then ok "everything goes down"; else not_ok "everything goes down"; fi
     assert_clean
     printf '# %s: %s passed, %s failed\n' "$title" "$passed" "$failed"

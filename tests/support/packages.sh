@@ -18,9 +18,11 @@ need_packages() {
         as_root=sudo
     fi
     printf 'Installing with apt:%s\n' "$missing" >&2
-    # A service that a package brings (docker, docker-registry) must not be started: the tests start their own.
-    $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get update -qq
+    apt_log=$(mktemp)
+    # A service that a package brings (docker, docker-registry) must not be started (RUNLEVEL): the tests start their own.
     # shellcheck disable=SC2086 # a list of words
-    $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \
-        -o Dpkg::Use-Pty=0 $missing >&2
+    $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 sh -c \
+        'apt-get update -qq && apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@"' - $missing \
+        >"$apt_log" 2>&1 || { tail -n 30 "$apt_log" >&2; rm -f "$apt_log"; return 1; }
+    rm -f "$apt_log"
 }

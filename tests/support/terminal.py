@@ -50,7 +50,8 @@ def main():
             wrong = getattr(play, verb)(rest)
             if wrong:
                 print(f"step {number} `{line}`: {wrong}\n--- screen\n{play.everything.decode(errors='replace')}\n---")
-                os.kill(child, signal.SIGKILL)
+                if not play.reaped:
+                    os.kill(child, signal.SIGKILL)
                 sys.exit(1)
 
 
@@ -58,6 +59,7 @@ class Play:
     def __init__(self, child, screen, timeout):
         self.child, self.screen, self.timeout = child, screen, timeout
         self.everything, self.unread, self.ended = b"", b"", False
+        self.reaped = False
 
     def read(self, seconds):
         ready, _, _ = select.select([self.screen], [], [], seconds)
@@ -100,6 +102,7 @@ class Play:
                 self.read(0.1)
             pid, status = os.waitpid(self.child, os.WNOHANG)
             if pid:
+                self.reaped = True
                 got = os.waitstatus_to_exitcode(status)
                 return None if got == int(code) else f"exit code {got}"
             if self.ended:
