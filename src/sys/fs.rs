@@ -101,7 +101,14 @@ fn open_folders(path: &Path) {
 }
 
 /// An exclusive lock on a file, held until dropped; the kernel lets go of it when the process dies.
-pub struct Lock(#[allow(dead_code)] File);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child between fork and exec still has the file. Failing, the kernel does it later.
+        let _ = self.0.unlock();
+    }
+}
 
 /// Takes the lock on `path`, waiting for whoever has it. `waiting` is called once before a wait.
 ///

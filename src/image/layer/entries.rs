@@ -1,7 +1,7 @@
 //! A tar as a sequence of entries. Own, because its input is hostile: nothing the tar says makes it hold more in
 //! memory than the limits allow, and file contents are handed on from the input's buffer without a copy.
 
-use crate::image::layer::header::{BLOCK, Header, sparse_map};
+use crate::image::layer::header::{BLOCK, Header, SparseMap, sparse_map};
 use crate::image::layer::limits::Limits;
 use crate::image::layer::pax::{Pax, decimal};
 use crate::model::{Failure, Result, Trying};
@@ -34,8 +34,8 @@ pub struct Entry {
     pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
     /// Of the file once unpacked, holes included.
     pub size_bytes: u64,
-    /// Where the data belongs, for a file with holes: offsets and lengths, ascending.
-    pub sparse: Option<Vec<(u64, u64)>>,
+    /// For a file with holes.
+    pub sparse: Option<SparseMap>,
 }
 
 /// Reads entries one after the other.
@@ -240,7 +240,7 @@ impl<'l, R: BufRead> Entries<'l, R> {
     }
 
     /// Old GNU format: four pairs in the header, then blocks of 21 before the data.
-    fn gnu_sparse(&mut self, header: &Header) -> Result<(Option<Vec<(u64, u64)>>, u64)> {
+    fn gnu_sparse(&mut self, header: &Header) -> Result<(Option<SparseMap>, u64)> {
         let (mut map, mut more, real_size) = header.sparse()?;
         let mut block = [0_u8; BLOCK];
         while more {
@@ -257,7 +257,7 @@ impl<'l, R: BufRead> Entries<'l, R> {
     }
 
     /// PAX format 1.0: decimal lines before the data, filled up to a block.
-    fn map_from_data(&mut self) -> Result<Vec<(u64, u64)>> {
+    fn map_from_data(&mut self) -> Result<SparseMap> {
         let mut block = [0_u8; BLOCK];
         let (mut numbers, mut digits): (Vec<u64>, Vec<u8>) = (Vec::new(), Vec::new());
         loop {

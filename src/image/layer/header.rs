@@ -5,6 +5,9 @@ use crate::model::{Failure, Result};
 /// Size of a tar block and of a header.
 pub const BLOCK: usize = 512;
 
+/// Where the data of a file with holes belongs: offsets and lengths, ascending.
+pub type SparseMap = Vec<(u64, u64)>;
+
 /// A header block, its checksum verified.
 pub struct Header<'a>(&'a [u8; BLOCK]);
 
@@ -76,7 +79,7 @@ impl<'a> Header<'a> {
     ///
     /// # Errors
     /// A field is no number.
-    pub fn sparse(&self) -> Result<(Vec<(u64, u64)>, bool, u64)> {
+    pub fn sparse(&self) -> Result<(SparseMap, bool, u64)> {
         Ok((sparse_map(&self.0[386..482])?, self.0[482] != 0, self.number(483, 12)?))
     }
 
@@ -94,7 +97,7 @@ impl<'a> Header<'a> {
 ///
 /// # Errors
 /// A field is no number.
-pub fn sparse_map(fields: &[u8]) -> Result<Vec<(u64, u64)>> {
+pub fn sparse_map(fields: &[u8]) -> Result<SparseMap> {
     let mut map = Vec::new();
     for pair in fields.chunks_exact(24) {
         if pair[0] == 0 {

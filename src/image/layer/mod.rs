@@ -30,7 +30,16 @@ pub trait Progress: Sync {
     fn at(&self, bytes: u64);
 }
 
-/// Unpacks a blob into the empty folder `folder`, in two threads: one inflates, one makes files.
+/// Where a layer goes, and by which rules.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// Empty so far.
+    pub folder: &'a Path,
+    pub ids: LayerIds,
+    pub limits: &'a Limits,
+}
+
+/// Unpacks a blob into a folder, in two threads: one inflates, one makes files.
 ///
 /// # Errors
 /// The blob or the tar in it is not what was promised, is damaged, hostile or too large; the disk is full.
@@ -38,17 +47,15 @@ pub fn receive(
     blob: &Descriptor,
     diff_id: &Digest,
     pieces: BlobPieces,
-    folder: &Path,
-    ids: LayerIds,
-    limits: &Limits,
+    target: Target,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> std::result::Result<Findings, Failed> {
     let (sender, receiver) = sync_channel(WAITING_PIECES);
-    let limit_bytes = limits.unpacked_bytes(blob.size);
+    let limit_bytes = target.limits.unpacked_bytes(blob.size);
     let (decoded, unpacked) = std::thread::scope(|scope| {
         let decoder = scope.spawn(move || decode(blob, pieces, limit_bytes, sender, progress, cancel));
-        let unpacker = scope.spawn(move || unpack_all(ChunkReader::new(receiver), folder, ids, limits));
+        let unpacker = scope.spawn(move || unpack_all(ChunkReader::new(receiver), target));
         (decoder.join(), unpacker.join())
     });
     let died = |_| Failed::Layer(Failure::new("a thread that unpacks the layer ended unexpectedly"));
@@ -62,8 +69,8 @@ pub fn receive(
 }
 
 /// Unpacks, and reads to the end of the stream what follows the end of the tar, so that all of it is hashed.
-fn unpack_all(mut input: ChunkReader, folder: &Path, ids: LayerIds, limits: &Limits) -> Result<Findings> {
-    let findings = unpack(&mut input, folder, ids, limits)?;
+fn unpack_all(mut input: ChunkReader, target: Target) -> Result<Findings> {
+    let findings = unpack(&mut input, target)?;
     loop {
         match input.fill_buf() {
             Ok([]) | Err(_) => return Ok(findings),

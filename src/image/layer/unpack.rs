@@ -1,5 +1,6 @@
 //! Makes a layer's entries in a folder, in the form overlayfs wants.
 
+use crate::image::layer::Target;
 use crate::image::layer::entries::{Entries, Entry, EntryKind};
 use crate::image::layer::limits::Limits;
 use crate::image::layer::place::{Place, Places, clean, make_opaque, show, split};
@@ -9,7 +10,6 @@ use crate::sys::linux::tree::{self, Kind, Time};
 use std::fs::File;
 use std::io::{self, BufRead, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
 
 /// Owner of what an image gives to an id that boxes do not have: `nobody` on Linux.
 const OVERFLOW_ID: u32 = 65534;
@@ -24,14 +24,15 @@ pub struct Findings {
     pub attributes_skipped: u64,
 }
 
-/// Unpacks a tar into the empty folder `root`.
+/// Unpacks a tar.
 ///
 /// # Errors
 /// The tar is damaged, hostile or beyond the limits; the disk is full.
-pub fn unpack(input: impl BufRead, root: &Path, ids: LayerIds, limits: &Limits) -> Result<Findings> {
+pub fn unpack(input: impl BufRead, target: Target) -> Result<Findings> {
+    let Target { folder, ids, limits } = target;
     let exact_modes = tree::clear_umask_of_this_thread();
     let mut unpacker = Unpacker {
-        places: Places::new(root)?,
+        places: Places::new(folder)?,
         ids,
         limits,
         exact_modes,

@@ -29,6 +29,7 @@ pub fn open(files: Box<dyn Files>, tag: Option<&str>, architecture: &str) -> Res
             Document::Index { manifests } => descriptor = choose(&manifests, architecture)?.clone(),
             Document::Manifest { config, layers } => {
                 let config_json = blob(&*files, &config.digest, CONFIG_LIMIT_BYTES)?;
+                check_layers(&*files, &layers)?;
                 let paths = layers.iter().map(|layer| (layer.digest.clone(), path(&layer.digest))).collect();
                 let config = ConfigFile::parse(&config_json)?;
                 return Ok(LocalImage { digest: descriptor.digest, config_json, config, layers, paths, files });
@@ -55,6 +56,18 @@ fn pick<'a>(manifests: &'a [Descriptor], tag: Option<&str>, architecture: &str) 
             Err(Failure::new(format!("it has several images: {}", tags.join(", "))).hint("add a tag: oci:FOLDER:TAG"))
         }
     }
+}
+
+/// That all layers are there in their full length, before any of them is unpacked.
+fn check_layers(files: &dyn Files, layers: &[Descriptor]) -> Result<()> {
+    for layer in layers {
+        let (_, size) = files.open_file(&path(&layer.digest))?;
+        if size != layer.size {
+            let (digest, wanted) = (&layer.digest, layer.size);
+            return Err(Failure::new(format!("the blob {digest} has {size} bytes but should have {wanted}")));
+        }
+    }
+    Ok(())
 }
 
 fn blob(files: &dyn Files, digest: &Digest, limit_bytes: u64) -> Result<Vec<u8>> {

@@ -4,7 +4,7 @@ use crate::image::cancel::{Cancel, interrupted};
 use crate::image::digest::Digest;
 use crate::image::layer::decode::{BlobPieces, Failed};
 use crate::image::layer::unpack::Findings;
-use crate::image::layer::{Progress, receive};
+use crate::image::layer::{Progress, Target, receive};
 use crate::image::manifest::Descriptor;
 use crate::image::store::Store;
 use crate::image::store::staging::{Ready, Staging};
@@ -172,8 +172,8 @@ impl Store {
             total_bytes: Some(blob.size),
         });
         let progress = Throttled { id: id.clone(), events: company.events, last: Mutex::new(Instant::now()) };
-        let (ids, limits) = (self.options.ids, &self.options.limits);
-        let outcome = receive(blob, diff_id, blobs.stream(blob), &folder, ids, limits, &progress, company.cancel);
+        let target = Target { folder: &folder, ids: self.options.ids, limits: &self.options.limits };
+        let outcome = receive(blob, diff_id, blobs.stream(blob), target, &progress, company.cancel);
         company.events.send(Event::TransferEnded { id, label });
         let findings = outcome.map_err(|failed| match failed {
             Failed::Layer(failure) => Failed::Layer(self.explain(failure, blob)),
