@@ -170,7 +170,9 @@ fn make_bridge(subnet: Subnet) -> io::Result<()> {
     let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
     let links = Links::open()?;
     links.set_up(LOOPBACK)?;
-    links.add_bridge(BRIDGE)?;
+    // 02: administered locally (IEEE 802); the rest only has to differ from the boxes'.
+    let [a, b, c, d] = subnet.gateway().octets();
+    links.add_bridge(BRIDGE, [2, 0, a, b, c, d])?;
     let bridge = links.index_of(BRIDGE)?;
     links.add_address(bridge, subnet.gateway(), subnet.prefix)?;
     links.set_alias(BRIDGE, &format!("{}/{}", subnet.address, subnet.prefix))?;
