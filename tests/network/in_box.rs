@@ -1,5 +1,6 @@
 //! What programs in boxes do: this test binary again, started in a box's namespace with a role.
 
+use devenv::sys::linux::icmp::{self, Echo};
 use devenv::sys::linux::socket;
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
@@ -20,6 +21,7 @@ fn play() {
         ["udp-server", address] => serve_udp(address),
         ["tcp", address, text] => println!("SAYS {}", ask_tcp(address, text)),
         ["udp", address, text] => println!("SAYS {}", ask_udp(address, text)),
+        ["ping", address] => println!("SAYS {}", ping(address)),
         ["dns", server, name, kind] => println!("SAYS {}", ask_name(server, name, kind)),
         ["hold", address] => serve_tcp(address),
         _ => panic!("no such role: {role}"),
@@ -92,6 +94,26 @@ pub fn ask_udp(address: &str, text: &str) -> String {
         Ok::<_, std::io::Error>(heard)
     })();
     asked.unwrap_or_else(|error| format!("error {:?}", error.kind()))
+}
+
+/// As an ordinary program does it: a box lets all its groups ping.
+fn ping(address: &str) -> String {
+    let to = address.parse().expect("an address");
+    let echo = Echo { from: to, to, tag: [0, 0, 0, 7], payload: b"ping".to_vec() };
+    let pinged = (|| {
+        let socket = icmp::ping(to)?;
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+        icmp::forward(&socket, &echo)?;
+        let mut packet = [0; 100];
+        let length = socket.recv(&mut packet)?;
+        Ok::<_, std::io::Error>(icmp::is_reply(&packet[..length], &echo))
+    })();
+    match pinged {
+        Ok(true) => "pong".into(),
+        Ok(false) => "another answer".into(),
+        Err(error) => format!("error {:?}", error.kind()),
+    }
 }
 
 fn ask_name(server: &str, name: &str, kind: &str) -> String {

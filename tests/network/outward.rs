@@ -2,6 +2,7 @@
 
 use crate::in_box::{answer_when_all_is_heard, echo_udp};
 use crate::world::{GATEWAY, World, host_address, name, plan, wanted};
+use devenv::sys::linux::icmp;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 /// A server of this computer, at an address that is not loopback.
@@ -90,4 +91,18 @@ fn more_boxes_than_one_message_has_descriptors() {
         boxes.push(wanted);
     }
     assert_eq!(world.set(&plan(boxes)).boxes.len(), 300);
+}
+
+#[test]
+fn boxes_ping_each_other_and_where_the_host_may_the_outside() {
+    let mut world = World::new();
+    let set = world.set(&plan(vec![wanted("dev", 2, &[]), wanted("db", 3, &[])]));
+    assert_eq!(world.run_in_box(&set.boxes[0], "ping 10.233.4.3"), "pong");
+    assert_eq!(world.run_in_box(&set.boxes[0], &format!("ping {GATEWAY}")), "pong");
+    if icmp::ping("127.0.0.1".parse().unwrap()).is_err() {
+        eprintln!("skipped: this user may not ping (net.ipv4.ping_group_range)");
+        return;
+    }
+    assert_eq!(world.run_in_box(&set.boxes[0], &format!("ping {}", host_address())), "pong");
+    assert_eq!(world.run_in_box(&set.boxes[0], "ping 203.0.113.9"), "error WouldBlock");
 }

@@ -2,6 +2,7 @@
 
 pub mod descriptors;
 pub mod detached;
+pub mod icmp;
 pub mod link;
 pub mod memory;
 pub mod netlink;
