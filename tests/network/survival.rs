@@ -54,6 +54,18 @@ fn quitting_leaves_neither_process_nor_port() {
 }
 
 #[test]
+fn a_keeper_that_does_not_answer_is_killed() {
+    let mut world = World::new();
+    let pid = world.pid.to_string();
+    assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+    // Another connection, whose `quit` cannot be answered.
+    world.keeper = None;
+    let keeper = Keeper::connect(&world.socket()).unwrap().unwrap();
+    keeper.quit().unwrap_or_else(|failure| panic!("{:?}", failure.chain()));
+    wait_until("the keeper is gone", || !Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[test]
 fn sigterm_is_quit() {
     let mut world = World::new();
     world.set(&plan(vec![wanted("dev", 2, &[exactly(port(18_810), 80)])]));
