@@ -43,7 +43,11 @@ pub fn resolve_image(text: &str, folder: &Path, host: &HostEnvironment<'_>) -> R
 ///
 /// # Errors
 /// As [`resolve_image`], in words.
-pub fn image_source(text: &str, folder: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<ImageSource, Failure> {
+pub fn image_source(
+    text: &str,
+    folder: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<ImageSource, Failure> {
     resolve_image(text, folder, &HostEnvironment::new(environment)).map_err(|(why, help)| {
         let failure = Failure::new(format!("'{text}' names no image: {why}")).kind(Kind::Usage);
         match help {

@@ -24,8 +24,8 @@ mod show;
 mod sizes;
 mod user;
 
-pub use images::image_source;
 pub use find::{FILE_NAME, LOCAL_FILE_NAME, find};
+pub use images::image_source;
 pub use resolve::{Loaded, load};
 pub use show::Shown;
 pub use user::load_settings;

@@ -41,14 +41,8 @@ pub const ROUTER: u32 = 8;
 pub fn start(program: &OwnedFd, launch: &Launch, belongings: Belongings) -> Result<Identity> {
     let document = pipe::memory("launch", &serde_json::to_vec(launch).trying(|| "cannot describe the box")?)?;
     let (report_read, report_write) = pipe::new()?;
-    let descriptors = vec![
-        document,
-        report_write,
-        belongings.exit_record,
-        belongings.log,
-        belongings.network,
-        belongings.router,
-    ];
+    let descriptors =
+        vec![document, report_write, belongings.exit_record, belongings.log, belongings.network, belongings.router];
     let mut child = spawn::with_descriptors(program, &["__box"], descriptors)?;
     let outcome = read_reports(report_read);
     let _ = child.wait();
@@ -89,7 +83,10 @@ fn send(pipe: &mut File, what: &Report) {
 fn make(pipe: &File) -> Result<()> {
     let mut document = File::from(spawn::inherited(LAUNCH));
     let mut text = String::new();
-    document.rewind().and_then(|()| document.read_to_string(&mut text)).trying(|| "cannot read the box's description")?;
+    document
+        .rewind()
+        .and_then(|()| document.read_to_string(&mut text))
+        .trying(|| "cannot read the box's description")?;
     let launch: Launch = serde_json::from_str(&text).trying(|| "cannot read the box's description")?;
     let exit_record = File::from(spawn::inherited(EXIT_RECORD));
     let log = spawn::inherited(LOG);
@@ -130,7 +127,8 @@ fn live(launch: &Launch, log: OwnedFd, exit_record: File, pipe: &mut File) -> Re
     signal::block_all();
     new_session();
     let sources = rootfs::open_sources(&launch.spec)?;
-    let seccomp = launch.seccomp.iter().map(|path| std::fs::read(path).trying(|| format!("cannot read {}", path.display())));
+    let seccomp =
+        launch.seccomp.iter().map(|path| std::fs::read(path).trying(|| format!("cannot read {}", path.display())));
     let seccomp = seccomp.collect::<Result<Vec<_>>>()?;
     let root = launch.spec.root().as_ref().ok_or_else(|| Failure::new("the OCI spec names no root"))?;
     let tree = rootfs::open_root(launch, root.path())?;

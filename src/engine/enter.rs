@@ -66,7 +66,8 @@ pub fn main(number: i32) -> Result<i32> {
 
 fn run(mut enter: Enter) -> Result<i32> {
     let init = enter.init.open().ok_or_else(|| Failure::new("the box is not running any more"))?;
-    let seccomp = enter.seccomp.iter().map(|path| std::fs::read(path).trying(|| format!("cannot read {}", path.display())));
+    let seccomp =
+        enter.seccomp.iter().map(|path| std::fs::read(path).trying(|| format!("cannot read {}", path.display())));
     let seccomp = seccomp.collect::<Result<Vec<_>>>()?;
     enter.cgroups.iter().try_for_each(|folder| super::limits::join(folder))?;
     // Who is in the box's user namespace already may not enter it again (setns(2)).
@@ -95,7 +96,9 @@ fn find_shell(wanted: &[String]) -> Result<String> {
             return Ok(candidate.into());
         }
     }
-    Err(Failure::new("there is no shell in the box").kind(Kind::CommandNotFound).hint("`devenv exec -- CMD` runs other programs"))
+    Err(Failure::new("there is no shell in the box")
+        .kind(Kind::CommandNotFound)
+        .hint("`devenv exec -- CMD` runs other programs"))
 }
 
 fn start(payload: Payload, terminal: Option<pty::Pair>) -> Result<i32> {

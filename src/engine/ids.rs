@@ -18,7 +18,14 @@ pub enum IdMode {
 
 /// The id map of `host`'s boxes. `subuid` and `subgid` are the texts of /etc/subuid and /etc/subgid (subuid(5)),
 /// `own_uids` and `own_gids` those of this process's own maps, `has_tools` tells whether newuidmap(1) is there.
-pub fn choose(host: &Host, subuid: &str, subgid: &str, own_uids: &str, own_gids: &str, has_tools: bool) -> (IdMap, IdMode) {
+pub fn choose(
+    host: &Host,
+    subuid: &str,
+    subgid: &str,
+    own_uids: &str,
+    own_gids: &str,
+    has_tools: bool,
+) -> (IdMap, IdMode) {
     if host.uid == 0 {
         let (uids, gids) = (identity(own_uids), identity(own_gids));
         let count = uids.iter().map(|r| r.inside.saturating_add(r.count)).max().unwrap_or(0);

@@ -25,21 +25,27 @@ pub fn find() -> Result<Hierarchy> {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
         return delegated(root, own).map(|base| Hierarchy::Two { base }).ok_or_else(|| {
-            Failure::new("no control group is delegated to this user, so `resources` cannot be kept")
-                .hint("log in through systemd (a user manager delegates them), or run as root; `devenv doctor` tells more")
+            Failure::new("no control group is delegated to this user, so `resources` cannot be kept").hint(
+                "log in through systemd (a user manager delegates them), or run as root; `devenv doctor` tells more",
+            )
         });
     }
     if ["memory", "cpu", "pids"].iter().all(|controller| is_writable(&root.join(controller))) {
         return Ok(Hierarchy::One { root: root.into() });
     }
-    Err(Failure::new("this computer has control groups of version 1, which only root may use, so `resources` cannot be kept")
-        .hint("boot with systemd.unified_cgroup_hierarchy=1, run as root, or leave `resources` out"))
+    Err(Failure::new(
+        "this computer has control groups of version 1, which only root may use, so `resources` cannot be kept",
+    )
+    .hint("boot with systemd.unified_cgroup_hierarchy=1, run as root, or leave `resources` out"))
 }
 
 /// The nearest folder from `own` upwards that we may write, and whose parent's controllers reach it.
 fn delegated(root: &Path, own: &str) -> Option<PathBuf> {
     let own = root.join(own);
-    own.ancestors().take_while(|folder| folder.starts_with(root)).find(|folder| may_make_groups(folder)).map(Path::to_owned)
+    own.ancestors()
+        .take_while(|folder| folder.starts_with(root))
+        .find(|folder| may_make_groups(folder))
+        .map(Path::to_owned)
 }
 
 /// Whether groups with controllers can be made here: not in a group that holds processes itself, but for the
@@ -100,9 +106,8 @@ fn make_two(base: &Path, name: &Path, limits: &Limits) -> Result<Vec<PathBuf>> {
         for (controller, wanted) in wanted_controllers(limits) {
             if wanted {
                 let control = folder.join("cgroup.subtree_control");
-                fs::write(&control, format!("+{controller}")).trying(|| {
-                    format!("cannot use the {controller} controller below {}", folder.display())
-                })?;
+                fs::write(&control, format!("+{controller}"))
+                    .trying(|| format!("cannot use the {controller} controller below {}", folder.display()))?;
             }
         }
         folder.push(part);

@@ -140,8 +140,8 @@ impl Options {
                 "noexec" => options.attributes.no_exec = true,
                 // Propagation is the namespace's, times and the like are the kernel's defaults.
                 "suid" | "dev" | "exec" | "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared"
-                | "relatime" | "norelatime" | "strictatime" | "atime" | "noatime" | "diratime" | "nodiratime" | "async"
-                | "sync" | "defaults" | "tmpcopyup" => {}
+                | "relatime" | "norelatime" | "strictatime" | "atime" | "noatime" | "diratime" | "nodiratime"
+                | "async" | "sync" | "defaults" | "tmpcopyup" => {}
                 data => options.data.push(data.into()),
             }
         }

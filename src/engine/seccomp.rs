@@ -41,9 +41,7 @@ struct List {
 /// Where both refuse, the one loaded last is heard (seccomp(2)).
 fn lists() -> Vec<List> {
     let named = |names: &'static str| names.split_whitespace().map(|name| json!({ "syscall": name }));
-    let argument = |index: u8, width: &str, op: Value, value: u64| {
-        json!([{ "index": index, "type": width, "op": op, "val": value }])
-    };
+    let argument = |index: u8, width: &str, op: Value, value: u64| json!([{ "index": index, "type": width, "op": op, "val": value }]);
     let mut allowed: Vec<Value> = named(CALLS).chain(named(REFUSED)).collect();
     // clone3 passes its flags in memory, where a filter cannot look: ENOSYS sends C libraries back to clone.
     let no_namespaces = argument(0, "qword", json!({ "masked_eq": CLONE_NAMESPACE_FLAGS }), 0);

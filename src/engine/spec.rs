@@ -68,7 +68,9 @@ pub fn build(wanted: &BoxSpec) -> Result<Spec> {
         // Numbers are the host file's; the box gets a view of that very file.
         LinuxDeviceBuilder::default().path(path).typ(LinuxDeviceType::C).major(0).minor(0).build().trying(describing)
     });
-    let hide = |paths: &[&str]| if wanted.security.privileged { vec![] } else { paths.iter().map(|p| p.to_string()).collect() };
+    let hide = |paths: &[&str]| {
+        if wanted.security.privileged { vec![] } else { paths.iter().map(|p| p.to_string()).collect() }
+    };
     let linux = LinuxBuilder::default()
         .namespaces(namespaces.into_iter().collect::<std::result::Result<Vec<_>, _>>().trying(describing)?)
         .devices(devices.collect::<Result<Vec<_>>>()?)

@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 
 /// Where whoever starts a keeper leaves its listening socket.
 const LISTENER: i32 = 3;
+/// Requests that may wait: several `devenv` at once, each with one.
+const BACKLOG: i32 = 128;
 /// A start document is far below this: about 200 bytes a box.
 const LONGEST_START_BYTES: u64 = 16 << 20;
 
@@ -36,6 +38,8 @@ pub fn main() -> ExitCode {
 fn run() -> Result<()> {
     let listener =
         unix::inherited_listener(LISTENER).trying(|| format!("no listening socket at descriptor {LISTENER}"))?;
+    // Listening again tells those who connect this process's number rather than that of who made the socket.
+    socket::listen(&listener, BACKLOG).trying(|| "cannot listen at the keeper's socket")?;
     let start = read_start()?;
     log(&format!("keeper of {} begins, process {}, build {}", start.project, std::process::id(), start.build));
     socket::raise_descriptor_limit();

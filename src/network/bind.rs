@@ -60,9 +60,11 @@ pub fn bind(address: PortAddress, port: u16, protocol: Protocol, given: &mut Giv
             Ok(Bound { port, listeners: vec![listener] })
         }
         PortAddress::Loopback if port == 0 => {
-            let tries = (0..TRIES_FOR_BOTH).map(|_| bind_loopback(0, protocol, given));
-            let taken = |result: &io::Result<Bound>| result.as_ref().is_err_and(|e| e.kind() == ErrorKind::AddrInUse);
-            tries.skip_while(taken).next().unwrap_or_else(|| Err(ErrorKind::AddrInUse.into()))
+            let mut tries = (0..TRIES_FOR_BOTH).map(|_| bind_loopback(0, protocol, given));
+            let settled = |tried: &io::Result<Bound>| {
+                tried.as_ref().err().is_none_or(|error| error.kind() != ErrorKind::AddrInUse)
+            };
+            tries.find(settled).unwrap_or_else(|| Err(ErrorKind::AddrInUse.into()))
         }
         PortAddress::Loopback => bind_loopback(port, protocol, given),
     }

@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::coop::consume_budget;
@@ -40,10 +41,22 @@ pub fn with_room<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
 /// # Errors
 /// Of receiving: an earlier datagram was refused (`ECONNREFUSED`).
 pub async fn pass(from: &UdpSocket, pass_on: impl Fn(&[u8]) -> io::Result<usize>) -> io::Result<()> {
+    receive(from, |datagram| drop(pass_on(datagram))).await
+}
+
+/// Waits for a datagram of `from`, or for the news that one sent before found nobody, which the kernel reports as an
+/// error and not as something to read.
+///
+/// # Errors
+/// `ConnectionRefused` then.
+pub async fn receive<T>(from: &UdpSocket, take: impl Fn(&[u8]) -> T) -> io::Result<T> {
     loop {
-        from.readable().await?;
-        let passed = with_room(|room| from.try_recv(room).map(|length| drop(pass_on(&room[..length]))));
-        match passed {
+        let ready = from.ready(Interest::READABLE | Interest::ERROR).await?;
+        // One at a time: tokio takes a combination for "never ready" here.
+        let interest = if ready.is_error() { Interest::ERROR } else { Interest::READABLE };
+        let receive = || with_room(|room| socket::receive(from, room).map(|length| take(&room[..length])));
+        let received = from.try_io(interest, receive);
+        match received {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             other => return other,
         }

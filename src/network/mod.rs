@@ -9,6 +9,7 @@ pub mod holder;
 mod ingress;
 mod inside;
 mod names;
+mod ping;
 mod plan;
 mod project;
 mod publish;

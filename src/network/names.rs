@@ -38,7 +38,7 @@ impl Names {
         }
         if let Some(address) = self.find(&query.name) {
             let known = matches!(query.query_type, RecordType::A | RecordType::ANY);
-            let data = known.then(|| RData::A(A(address)));
+            let data = known.then_some(RData::A(A(address)));
             return respond(question, ResponseCode::NoError, data);
         }
         let Some(address) = reversed_address(&query.name).filter(|address| self.subnet.contains(*address)) else {

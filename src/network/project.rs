@@ -37,6 +37,9 @@ pub struct Set {
     pub namespaces: Vec<OwnedFd>,
 }
 
+/// Ports that are open and not served yet, each with the box it is of.
+type Openings = Vec<(BoxName, Opening)>;
+
 struct Attached {
     plugged: Plugged,
     namespace: Namespace,
@@ -143,7 +146,7 @@ impl ProjectNetwork {
         let old = made.and_then(|router| self.router.replace(router));
         self.remove(&difference.go, old.as_ref()).await;
         self.boxes.extend(come);
-        let mut notes = self.serve(openings, &kept);
+        let mut notes = self.serve(openings, &kept).await;
         let router = self.router.as_ref().ok_or_else(|| Failure::new("there is no router"))?;
         notes.extend(router.notes.iter().cloned());
         router.set_names(plan.boxes.iter().map(|wanted| (wanted.name.clone(), wanted.address)).collect(), &plan.dns);
@@ -156,7 +159,7 @@ impl ProjectNetwork {
         plan: &NetworkPlan,
         difference: &Difference,
         given: &mut Given,
-    ) -> std::result::Result<(Vec<(BoxName, Opening)>, BTreeSet<Place>), Refusal> {
+    ) -> std::result::Result<(Openings, BTreeSet<Place>), Refusal> {
         let (kept, mut spare) = self.divide_published(plan, difference);
         let mut wanted: Vec<(&BoxNetwork, &PortRequest)> =
             plan.boxes.iter().flat_map(|b| b.ports.iter().map(move |request| (b, request))).collect();
@@ -227,7 +230,10 @@ impl ProjectNetwork {
     /// Takes boxes away. With another router, theirs is `old` and ends with it.
     async fn remove(&mut self, names: &[BoxName], old: Option<&Router>) {
         for name in names {
-            let Some(attached) = self.boxes.remove(name) else { continue };
+            let Some(mut attached) = self.boxes.remove(name) else { continue };
+            for published in attached.published.drain(..) {
+                published.close().await;
+            }
             if let Some(router) = old.or(self.router.as_ref()) {
                 router.unplug(&attached.plugged).await;
             }
@@ -235,9 +241,12 @@ impl ProjectNetwork {
     }
 
     /// Ends what is not kept, and serves what was opened. Returns what there is to tell.
-    fn serve(&mut self, openings: Vec<(BoxName, Opening)>, kept: &BTreeSet<Place>) -> Vec<String> {
+    async fn serve(&mut self, openings: Openings, kept: &BTreeSet<Place>) -> Vec<String> {
         for attached in self.boxes.values_mut() {
-            attached.published.retain(|published| kept.contains(&published.place()));
+            let closing = attached.published.extract_if(.., |published| !kept.contains(&published.place()));
+            for published in closing.collect::<Vec<_>>() {
+                published.close().await;
+            }
         }
         let mut notes = Vec::new();
         for (name, mut opening) in openings {

@@ -23,12 +23,19 @@ pub struct Publication {
     pub request: PortRequest,
     pub port: PublishedPort,
     bound: Bound,
-    _serving: Vec<Task>,
+    serving: Vec<Task>,
 }
 
 impl Publication {
     pub fn place(&self) -> Place {
         (self.port.address, self.port.host_port, self.port.protocol)
+    }
+
+    /// Ends it; when this returns its number is free, unless the sockets were taken over.
+    pub async fn close(self) {
+        for task in self.serving {
+            task.end().await;
+        }
     }
 
     /// Its sockets, for another box to take over.
@@ -89,7 +96,7 @@ impl Opening {
             Listener::Udp(socket) => Task::start(datagram::serve(socket, target.clone())),
         });
         let serving = serving.collect();
-        Publication { request: self.request, port: self.port, bound: self.bound, _serving: serving }
+        Publication { request: self.request, port: self.port, bound: self.bound, serving }
     }
 }
 

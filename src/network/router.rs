@@ -5,11 +5,13 @@ use super::dns::NameServer;
 use super::egress;
 use super::inside;
 use super::names::Names;
+use super::ping;
 use super::relay::Pipes;
 use super::steered::SteeredSocket;
 use super::task::Task;
 use super::visit::{create, visit};
 use crate::model::{BoxName, Failure, Result, Trying};
+use crate::sys::linux::icmp;
 use crate::sys::linux::link::{LOOPBACK, Link, Links};
 use crate::sys::linux::netns::{Namespace, Visitor};
 use crate::sys::linux::nft::{self, Network};
@@ -117,6 +119,12 @@ impl Router {
                  transparent proxying ({error})"
             )),
         }
+        // Where this user may not ping, boxes may not either: no note, since programs rarely need it.
+        if ping::is_allowed()
+            && let Ok(task) = open_ping(visitor, &namespace, subnet).await
+        {
+            serving.push(task);
+        }
         Ok(Router { visitor: visitor.clone(), namespace, subnet, server, next_link, notes, _serving: serving })
     }
 
@@ -170,7 +178,9 @@ fn make_bridge(subnet: Subnet) -> io::Result<()> {
     let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
     let links = Links::open()?;
     links.set_up(LOOPBACK)?;
-    links.add_bridge(BRIDGE)?;
+    // 02: administered locally (IEEE 802); the rest only has to differ from the boxes'.
+    let [a, b, c, d] = subnet.gateway().octets();
+    links.add_bridge(BRIDGE, [2, 0, a, b, c, d])?;
     let bridge = links.index_of(BRIDGE)?;
     links.add_address(bridge, subnet.gateway(), subnet.prefix)?;
     links.set_alias(BRIDGE, &format!("{}/{}", subnet.address, subnet.prefix))?;
@@ -197,6 +207,19 @@ async fn open_udp_egress(visitor: &Visitor, namespace: &Namespace, subnet: Subne
     });
     let steered = SteeredSocket::new(socket.await?)?;
     Ok(Task::start(egress::serve_udp(steered, inside, visitor.clone(), namespace.clone())))
+}
+
+async fn open_ping(visitor: &Visitor, namespace: &Namespace, subnet: Subnet) -> io::Result<Task> {
+    let inside = Network { address: subnet.address, prefix: subnet.prefix };
+    let heard = visit(visitor, namespace, move || {
+        Links::open()?.deliver_marked_here(MARK)?;
+        let heard = icmp::hear_all()?;
+        // Otherwise the kernel answers itself, for addresses of others, too.
+        fs::write("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1")?;
+        nft::mark_icmp("egress-icmp", inside, MARK)?;
+        Ok(heard)
+    });
+    Ok(Task::start(ping::serve(UdpSocket::from_std(heard.await?)?, subnet.gateway(), inside)))
 }
 
 fn read_subnet(alias: &str) -> Option<Subnet> {

@@ -1,5 +1,6 @@
 //! Asking other name servers, with the question and the answer passed through as they are.
 
+use super::datagram::receive;
 use crate::sys::linux::socket;
 use std::future::Future;
 use std::io;
@@ -74,11 +75,8 @@ fn ask_one(server: SocketAddr, question: Vec<u8>, transport: Transport) -> Askin
 async fn ask_by_udp(server: SocketAddr, question: Vec<u8>) -> io::Result<Vec<u8>> {
     let socket = UdpSocket::from_std(socket::connected_udp(server)?)?;
     socket.send(&question).await?;
-    let mut answer = Vec::with_capacity(4096);
     loop {
-        answer.clear();
-        // Answers over UDP are as long as the asker's EDNS allows, in practice 4096 at most; the rest comes by TCP.
-        socket.recv_buf(&mut answer).await?;
+        let answer = receive(&socket, <[u8]>::to_vec).await?;
         if belongs(&question, &answer) {
             return Ok(answer);
         }

@@ -75,7 +75,8 @@ fn ids(computer: &Computer) -> Finding {
         IdMode::Many { count } if count >= 65_536 => good(topic, format!("{count} ids by newuidmap")),
         IdMode::Many { count } => {
             let found = format!("only {count} ids: images with higher ids lose owners");
-            let fix = format!("give 65536: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`");
+            let fix =
+                format!("give 65536: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`");
             finding(Level::Limited, topic, found, Some(&fix))
         }
         IdMode::Single if find_program("newuidmap").is_none() => {
@@ -113,7 +114,12 @@ fn network() -> Finding {
         Ok(()) => good(topic, "namespaces, bridge and nftables"),
         Err(why) => {
             let found = format!("boxes reach each other and their ports, but not the outside: {why}");
-            finding(Level::Limited, topic, found, Some("load the modules: `sudo modprobe -a bridge veth nf_tables nft_redir nft_tproxy`"))
+            finding(
+                Level::Limited,
+                topic,
+                found,
+                Some("load the modules: `sudo modprobe -a bridge veth nf_tables nft_redir nft_tproxy`"),
+            )
         }
     }
 }

@@ -31,7 +31,8 @@ pub fn enter(context: &Context, request: &EnterRequest, shell: bool) -> Result<i
             up::up(context, &UpRequest { only: vec![name.clone()], ..UpRequest::default() })?;
             interrupt::unwatch();
             running(&site, &name)?.ok_or_else(|| {
-                Failure::new(format!("{name} does not stay up")).hint(format!("`devenv logs {name}` shows what it wrote"))
+                Failure::new(format!("{name} does not stay up"))
+                    .hint(format!("`devenv logs {name}` shows what it wrote"))
             })?
         }
         None => return Err(not_running(&site, &name)?),

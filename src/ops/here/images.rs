@@ -100,7 +100,8 @@ fn everything_used(computer: &Computer, named: bool) -> Result<BTreeSet<String>>
     for id in project_ids(&computer.layout.projects())? {
         for known in boxes_of(&computer.layout.project(&id))?.into_values() {
             used.extend(known.record.digest);
-            let names = known.record.layers.iter().filter_map(|layer| Some(layer.file_name()?.to_string_lossy().into_owned()));
+            let names =
+                known.record.layers.iter().filter_map(|layer| Some(layer.file_name()?.to_string_lossy().into_owned()));
             used.extend(names);
         }
     }

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a keeper may take to end by itself.
 const PATIENCE_AT_END: Duration = Duration::from_secs(5);
 
+/// The first word of a keeper's command line.
+pub const ENTRY: &str = "__keeper";
+
 /// A connection to a keeper that listens.
 pub struct Keeper {
     stream: UnixStream,
@@ -74,7 +77,7 @@ impl Keeper {
         let output = output.trying(|| format!("cannot open the log {}", log.display()))?;
         let stdin = hold_text(&serde_json::to_vec(start).trying(|| "cannot write down how the keeper starts")?)
             .trying(|| "cannot hand the keeper how it starts")?;
-        let arguments = [OsStr::new("__keeper")];
+        let arguments = [OsStr::new(ENTRY)];
         detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra: listener.into() })
             .trying(|| format!("cannot start the keeper ({})", program.display()))?;
         let connected = unix::connect(socket).trying(|| "the keeper does not listen").and_then(Keeper::over);
@@ -117,23 +120,35 @@ impl Keeper {
         }
     }
 
-    /// Has it end, and waits until it has; after 5 s it is killed.
+    /// Has it end, and waits until it has; one that does not answer or end within 5 s is killed.
     ///
     /// # Errors
-    /// It does not answer and cannot be killed.
+    /// It cannot be killed.
     pub fn quit(mut self) -> Result<()> {
-        let Identity { pid, .. } = self.hello()?;
-        // It answers once more below, so it is its number that is held here.
-        let process = Process::open(pid).trying(|| format!("cannot hold the keeper, process {pid}"))?;
-        match self.ask(&KeeperRequest::Quit, &[])?.0 {
-            KeeperReply::Quitting => {}
-            other => return Err(unexpected(&other)),
-        }
-        if process.wait(PATIENCE_AT_END) {
+        let process = self.hold_process()?;
+        let hurried = self.stream.set_read_timeout(Some(PATIENCE_AT_END));
+        hurried.trying(|| "cannot set how long to wait for the keeper")?;
+        let asked = self.ask(&KeeperRequest::Quit, &[]).is_ok_and(|(reply, _)| reply == KeeperReply::Quitting);
+        if asked && process.wait(PATIENCE_AT_END) {
             return Ok(());
         }
         process.signal(signal::KILL);
-        if process.wait(PATIENCE_AT_END) { Ok(()) } else { Err(Failure::new(format!("process {pid} does not end"))) }
+        if process.wait(PATIENCE_AT_END) { Ok(()) } else { Err(Failure::new("the keeper was killed and does not end")) }
+    }
+
+    /// Its process, so that no other can be meant by its number.
+    fn hold_process(&mut self) -> Result<Process> {
+        let open = |pid| Process::open(pid).trying(|| format!("cannot hold the keeper, process {pid}"));
+        let listening = unix::get_listening_process(&self.stream).trying(|| "cannot tell who listens")?;
+        if let Ok(process) = Process::open(listening)
+            && runs_a_keeper(listening)
+        {
+            return Ok(process);
+        }
+        // This connection is older than its first act: it is asked, and has to answer once more afterwards.
+        let process = open(self.hello()?.pid)?;
+        self.hello()?;
+        Ok(process)
     }
 
     fn ask(&mut self, request: &KeeperRequest, handed: &[OwnedFd]) -> Result<(KeeperReply, Vec<OwnedFd>)> {
@@ -169,6 +184,12 @@ impl Keeper {
         }
         Ok((line, descriptors))
     }
+}
+
+/// Whether this process was started as a keeper, by its command line.
+fn runs_a_keeper(pid: u32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).nth(1) == Some(ENTRY.as_bytes())
 }
 
 /// A file without a name that holds `text`, at its beginning.

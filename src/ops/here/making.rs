@@ -92,9 +92,13 @@ pub fn start(site: &Site, program: &OwnedFd, start: &Start, around: Surroundings
     let cgroups = make_group(site, wanted)?;
     let launch = describe(site, start, cgroups.clone())?;
     let open = |path: PathBuf, append: bool| {
-        File::options().create(true).append(append).write(true).truncate(!append).open(&path).trying(|| {
-            format!("cannot write {}", path.display())
-        })
+        File::options()
+            .create(true)
+            .append(append)
+            .write(true)
+            .truncate(!append)
+            .open(&path)
+            .trying(|| format!("cannot write {}", path.display()))
     };
     let belongings = birth::Belongings {
         exit_record: open(paths.exit_record(), false)?.into(),
@@ -219,8 +223,12 @@ fn binds(site: &Site, wanted: &BoxWanted, paths: &BoxPaths) -> Result<Vec<Bind>>
     ];
     for mount in &wanted.mounts {
         if !mount.source.exists() {
-            return Err(Failure::new(format!("cannot mount {} in {}: it does not exist", mount.source.display(), wanted.name))
-                .hint("make it, or change `mounts`"));
+            return Err(Failure::new(format!(
+                "cannot mount {} in {}: it does not exist",
+                mount.source.display(),
+                wanted.name
+            ))
+            .hint("make it, or change `mounts`"));
         }
         binds.push(Bind { source: mount.source.clone(), target: mount.target.clone(), readonly: mount.readonly });
     }

@@ -18,7 +18,12 @@ use std::path::Path;
 ///
 /// # Errors
 /// A wanted address does not fit, or the subnet is full.
-pub fn settle(site: &Site, project: &Project, old: Option<ProjectRecord>, boxes: &[&BoxWanted]) -> Result<ProjectRecord> {
+pub fn settle(
+    site: &Site,
+    project: &Project,
+    old: Option<ProjectRecord>,
+    boxes: &[&BoxWanted],
+) -> Result<ProjectRecord> {
     let subnet = match (project.network.subnet, &old) {
         (Some((address, prefix)), _) => Subnet { address, prefix },
         (None, Some(old)) if old.network.subnet.is_none() => Subnet { address: old.subnet, prefix: old.prefix },

@@ -45,8 +45,8 @@ pub fn layer(
     };
     events.step(format!("setting up {name}"));
     // The box is `dev` or a service in all but its name, its layer, and what it runs.
-    let temporary = BoxName::new(format!("setup-{}", &name.as_str()[..name.as_str().len().min(57)]))
-        .map_err(Failure::new)?;
+    let temporary =
+        BoxName::new(format!("setup-{}", &name.as_str()[..name.as_str().len().min(57)])).map_err(Failure::new)?;
     let paths = site.paths.a_box(&temporary);
     remove_tree_if_exists(paths.folder())?;
     making::make_layer(&made.upper(), &made.work(), &paths.root())?;
@@ -84,7 +84,8 @@ pub fn layer(
 
 /// What a setup layer is kept under: the image and the lines decide everything in it.
 fn key(base: &Base, lines: &[String]) -> String {
-    let below: Vec<String> = base.layers.iter().filter_map(|l| Some(l.file_name()?.to_string_lossy().into_owned())).collect();
+    let below: Vec<String> =
+        base.layers.iter().filter_map(|l| Some(l.file_name()?.to_string_lossy().into_owned())).collect();
     serde_json::to_string(&(base.digest.as_deref().unwrap_or("host"), below, lines)).unwrap_or_default()
 }
 

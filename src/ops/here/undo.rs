@@ -1,9 +1,9 @@
 //! What an `up` that failed has to take back.
 
+use super::keeper::Keeper;
 use super::making;
 use super::net;
 use super::site::{KnownBox, Site};
-use super::keeper::Keeper;
 use crate::model::{BoxName, Result};
 use crate::state::ProjectRecord;
 use std::collections::BTreeMap;

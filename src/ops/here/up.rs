@@ -40,7 +40,12 @@ pub fn up(context: &Context, request: &UpRequest) -> Result<UpReply> {
     Ok(UpReply { status: status::of(&site, Some(&project))?, steps: Vec::new() })
 }
 
-fn steps(site: &Site, project: &Project, boxes: &BTreeMap<BoxName, KnownBox>, request: &UpRequest) -> Result<Vec<Step>> {
+fn steps(
+    site: &Site,
+    project: &Project,
+    boxes: &BTreeMap<BoxName, KnownBox>,
+    request: &UpRequest,
+) -> Result<Vec<Step>> {
     let actual = boxes.iter().map(|(name, known)| (name.clone(), known.actual())).collect();
     let store = site.computer.store()?;
     plan(&project.boxes, &actual, &|wanted| site.current_digest(&store, wanted), &request.only)
@@ -108,9 +113,13 @@ impl Up<'_> {
 
     /// The boxes that run when all is done.
     fn running_after(&self) -> Vec<&BoxWanted> {
-        let starts: BTreeSet<&BoxName> =
-            self.steps.iter().filter_map(|step| if let Step::Start { name } = step { Some(name) } else { None }).collect();
-        let removed = |name: &BoxName| self.steps.iter().any(|s| matches!(s, Step::Remove { name: gone, .. } if gone == name));
+        let starts: BTreeSet<&BoxName> = self
+            .steps
+            .iter()
+            .filter_map(|step| if let Step::Start { name } = step { Some(name) } else { None })
+            .collect();
+        let removed =
+            |name: &BoxName| self.steps.iter().any(|s| matches!(s, Step::Remove { name: gone, .. } if gone == name));
         let stays = |name: &BoxName| self.boxes.get(name).is_some_and(|known| known.is_running()) && !removed(name);
         let wanted = in_order(&self.project.boxes).into_iter().filter(|b| starts.contains(&b.name) || stays(&b.name));
         wanted.collect()
@@ -203,7 +212,8 @@ impl Up<'_> {
                     let (Some(network), Some(address)) = (namespaces.remove(&name), record.addresses.get(&name)) else {
                         continue;
                     };
-                    let router = router.try_clone().map_err(|error| Failure::because("no descriptors are left", error))?;
+                    let router =
+                        router.try_clone().map_err(|error| Failure::because("no descriptors are left", error))?;
                     self.undo.started(&name);
                     self.start(wanted, base, Surroundings { address: *address, gateway, network, router })?;
                     started.push(name);
@@ -272,8 +282,11 @@ impl Up<'_> {
             let said = String::from_utf8_lossy(last).trim_end().to_owned();
             let failure = Failure::new(format!("{name} ended at once with exit code {code}"))
                 .hint(format!("`devenv logs {name}` shows all it wrote; `devenv exec` works in the other boxes"));
-            return Err(if said.is_empty() { failure } else { Failure::because(failure.to_string(), said).hint(
-                failure.get_hint().unwrap_or_default().to_owned()) });
+            return Err(if said.is_empty() {
+                failure
+            } else {
+                Failure::because(failure.to_string(), said).hint(failure.get_hint().unwrap_or_default().to_owned())
+            });
         }
         Ok(())
     }

@@ -10,9 +10,12 @@ pub fn now_rfc3339() -> String {
 /// Name of the host's time zone, when it has one: from where /etc/localtime leads, else /etc/timezone.
 pub fn host_zone() -> Option<String> {
     let linked = std::fs::canonicalize("/etc/localtime").ok();
-    let from_link = linked.as_deref().and_then(|path| path.strip_prefix("/usr/share/zoneinfo").ok()).map(Path::to_owned);
+    let from_link =
+        linked.as_deref().and_then(|path| path.strip_prefix("/usr/share/zoneinfo").ok()).map(Path::to_owned);
     match from_link {
         Some(zone) => zone.to_str().map(str::to_owned),
-        None => std::fs::read_to_string("/etc/timezone").ok().map(|text| text.trim().to_owned()).filter(|z| !z.is_empty()),
+        None => {
+            std::fs::read_to_string("/etc/timezone").ok().map(|text| text.trim().to_owned()).filter(|z| !z.is_empty())
+        }
     }
 }

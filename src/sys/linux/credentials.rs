@@ -65,7 +65,9 @@ impl Program {
         }
         match denied {
             Some(error) => Failure::because(format!("cannot run '{}'", self.shown), error).kind(Kind::NotExecutable),
-            None => Failure::new(format!("there is no command '{}' in the box", self.shown)).kind(Kind::CommandNotFound),
+            None => {
+                Failure::new(format!("there is no command '{}' in the box", self.shown)).kind(Kind::CommandNotFound)
+            }
         }
     }
 

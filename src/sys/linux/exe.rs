@@ -15,7 +15,9 @@ const SELF: &str = "/proc/self/exe";
 /// Tells builds apart: inode, size and change time of the program's file.
 pub fn build_id() -> String {
     match std::fs::metadata(SELF) {
-        Ok(facts) => format!("{}-{:x}-{:x}-{:x}", env!("CARGO_PKG_VERSION"), facts.ino(), facts.len(), facts.ctime_nsec()),
+        Ok(facts) => {
+            format!("{}-{:x}-{:x}-{:x}", env!("CARGO_PKG_VERSION"), facts.ino(), facts.len(), facts.ctime_nsec())
+        }
         Err(_) => env!("CARGO_PKG_VERSION").into(),
     }
 }

@@ -60,7 +60,8 @@ pub fn groups(group: &str) -> impl Iterator<Item = (String, u32, Vec<String>)> {
         let mut fields = line.split(':');
         let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
         let gid = fields.nth(1)?.parse().ok()?;
-        let members = fields.next().unwrap_or_default().split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect();
+        let members =
+            fields.next().unwrap_or_default().split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect();
         Some((name, gid, members))
     })
 }

@@ -13,6 +13,7 @@ const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
 const NEW_RULE: u16 = 32;
 // linux/if_link.h
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
@@ -75,13 +76,15 @@ impl Links {
         self.0.request(interface(Message::new(NEW_LINK, ACKNOWLEDGE), index, UP))
     }
 
-    /// Makes a bridge.
+    /// Makes a bridge with a hardware address of its own: otherwise it is the lowest of its ports' and changes as
+    /// they come and go, while neighbours remember the old one.
     ///
     /// # Errors
     /// `EOPNOTSUPP`: the kernel has none.
-    pub fn add_bridge(&self, name: &str) -> io::Result<()> {
+    pub fn add_bridge(&self, name: &str, hardware: [u8; 6]) -> io::Result<()> {
         self.0.request(
             interface(Message::new(NEW_LINK, ACKNOWLEDGE | CREATE_NEW), 0, 0)
+                .attribute(IFLA_ADDRESS, &hardware)
                 .text(IFLA_IFNAME, name)
                 .nest(IFLA_LINKINFO, |info| info.text(IFLA_INFO_KIND, "bridge")),
         )

@@ -8,6 +8,7 @@ pub mod descriptors;
 pub mod detached;
 pub mod exe;
 pub mod facts;
+pub mod icmp;
 pub mod interrupt;
 pub mod link;
 pub mod memory;

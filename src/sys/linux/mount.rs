@@ -121,9 +121,8 @@ fn configure(context: &OwnedFd, command: u32, key: Option<&str>, value: Option<&
     let value = value.map(CString::new).transpose()?;
     let pointer = |text: &Option<CString>| text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
     // SAFETY: both strings outlive the call; the commands used here take C strings or null.
-    let result = unsafe {
-        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, pointer(&key), pointer(&value), 0)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, pointer(&key), pointer(&value), 0) };
     check(result)
 }
 
@@ -146,7 +145,9 @@ pub fn overlay(lowers: &[impl AsFd], upper: impl AsFd, work: impl AsFd, target: 
     }
     nix::mount::mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
         .trying(|| format!("cannot mount the overlay of {} layers", lowers.len()))
-        .map_err(|failure| failure.hint("overlays without root need Linux 5.11 and a local file system (not NFS) for devenv's data"))
+        .map_err(|failure| {
+            failure.hint("overlays without root need Linux 5.11 and a local file system (not NFS) for devenv's data")
+        })
 }
 
 /// Attaches a detached mount at the place behind `target`.
@@ -210,5 +211,6 @@ pub fn is_folder(mount: &Detached) -> bool {
 /// As mount(2).
 pub fn make_root_readonly() -> Result<()> {
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-    nix::mount::mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).trying(|| "cannot make the box's root read-only")
+    nix::mount::mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)
+        .trying(|| "cannot make the box's root read-only")
 }

@@ -23,7 +23,8 @@ pub fn new() -> Result<(OwnedFd, OwnedFd)> {
 /// No memory or descriptors are left.
 pub fn memory(name: &str, content: &[u8]) -> Result<OwnedFd> {
     let name = CString::new(name).trying(|| "a file name holds a NUL byte")?;
-    let mut file = File::from(memfd_create(name.as_c_str(), MFdFlags::MFD_CLOEXEC).trying(|| "cannot make a file in memory")?);
+    let mut file =
+        File::from(memfd_create(name.as_c_str(), MFdFlags::MFD_CLOEXEC).trying(|| "cannot make a file in memory")?);
     file.write_all(content).trying(|| "cannot write a file in memory")?;
     Ok(file.into())
 }
@@ -33,7 +34,8 @@ pub fn memory(name: &str, content: &[u8]) -> Result<OwnedFd> {
 /// # Errors
 /// /dev/null is missing.
 pub fn log_streams(log: impl AsFd) -> Result<()> {
-    let null = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).trying(|| "cannot open /dev/null")?;
+    let null =
+        open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).trying(|| "cannot open /dev/null")?;
     nix::unistd::dup2_stdin(null)
         .and_then(|()| nix::unistd::dup2_stdout(&log))
         .and_then(|()| nix::unistd::dup2_stderr(&log))

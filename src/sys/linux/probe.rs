@@ -75,7 +75,6 @@ pub fn network_filter() -> Result<()> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
     let user = facts::uid() != 0;
     leave_into(Namespaces { user, net: true, ..Namespaces::default() })?;
-    let opened =
-        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter);
+    let opened = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter);
     opened.map(drop).trying(|| "cannot talk to nftables")
 }

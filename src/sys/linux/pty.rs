@@ -108,7 +108,8 @@ pub fn relay(controller: OwnedFd, process: &Process) -> Result<()> {
     // The size may have changed since the terminal was opened.
     copy_size(&controller);
     fcntl(&controller, FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_RDWR)).trying(|| "cannot set up the terminal")?;
-    Relay { controller: controller.into(), typed: Vec::new(), input_open: true, output_open: true }.run(process, &changes)
+    Relay { controller: controller.into(), typed: Vec::new(), input_open: true, output_open: true }
+        .run(process, &changes)
 }
 
 struct Relay {
@@ -152,10 +153,8 @@ impl Relay {
         wanted.set(PollFlags::POLLIN, self.output_open);
         wanted.set(PollFlags::POLLOUT, !self.typed.is_empty());
         let read_input = self.input_open && self.typed.is_empty();
-        let mut places = vec![
-            PollFd::new(process.as_fd(), PollFlags::POLLIN),
-            PollFd::new(changes.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut places =
+            vec![PollFd::new(process.as_fd(), PollFlags::POLLIN), PollFd::new(changes.as_fd(), PollFlags::POLLIN)];
         let controller_at = (!wanted.is_empty()).then(|| {
             places.push(PollFd::new(self.controller.as_fd(), wanted));
             places.len() - 1
@@ -219,15 +218,12 @@ pub fn forward_signals(process: &Process) {
     let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
     let mut set: SigSet = signals.into_iter().collect();
     set.add(Signal::SIGTSTP);
-    let changes = set
-        .thread_block()
-        .and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK));
+    let changes =
+        set.thread_block().and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK));
     let Ok(changes) = changes else { return };
     loop {
-        let mut places = [
-            PollFd::new(process.as_fd(), PollFlags::POLLIN),
-            PollFd::new(changes.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut places =
+            [PollFd::new(process.as_fd(), PollFlags::POLLIN), PollFd::new(changes.as_fd(), PollFlags::POLLIN)];
         let polled = poll(&mut places, PollTimeout::NONE);
         while let Ok(Some(signal)) = changes.read_signal() {
             match signal.ssi_signo as i32 {

@@ -1,7 +1,7 @@
 //! Signals and children for a first process and for those who pass signals on (signal(7), pid_namespaces(7)).
 
 use nix::errno::Errno;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, SigmaskHow, kill, sigaction, sigprocmask};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, kill, sigaction, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::time::Duration;
@@ -132,9 +132,14 @@ mod tests {
 
     #[test]
     fn signals_have_names_and_numbers() {
-        for (text, wanted) in
-            [("SIGTERM", Some(15)), ("quit", Some(3)), ("9", Some(9)), ("SIGRTMIN+3", Some(37)), ("SIGNO", None), ("65", None)]
-        {
+        for (text, wanted) in [
+            ("SIGTERM", Some(15)),
+            ("quit", Some(3)),
+            ("9", Some(9)),
+            ("SIGRTMIN+3", Some(37)),
+            ("SIGNO", None),
+            ("65", None),
+        ] {
             assert_eq!(number(text), wanted, "{text}");
         }
     }

@@ -165,6 +165,14 @@ pub fn receive_steered(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usiz
     }
 }
 
+/// A datagram or a pending error of the socket, without waiting.
+///
+/// # Errors
+/// `WouldBlock` when there is nothing; `ConnectionRefused` when one sent earlier found nobody.
+pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(nix::sys::socket::recv(socket.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
+}
+
 /// Lets this process open as many descriptors as it may at all (the hard limit); returns that number.
 pub fn raise_descriptor_limit() -> u64 {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};

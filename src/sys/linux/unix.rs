@@ -42,6 +42,14 @@ pub fn get_peer_user(stream: impl AsFd) -> io::Result<u32> {
     Ok(getsockopt(&stream, PeerCredentials)?.uid())
 }
 
+/// The process that last called `listen(2)` on the socket a connection was made to.
+///
+/// # Errors
+/// It is no unix socket.
+pub fn get_listening_process(stream: impl AsFd) -> io::Result<u32> {
+    Ok(getsockopt(&stream, PeerCredentials)?.pid().unsigned_abs())
+}
+
 /// The user id of this process, as its user namespace numbers it.
 pub fn get_own_user() -> u32 {
     nix::unistd::getuid().as_raw()

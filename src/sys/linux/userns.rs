@@ -91,7 +91,8 @@ pub fn enter_new(map: &IdMap) -> Result<()> {
 pub fn join(pid: u32) -> Result<()> {
     let path = format!("/proc/{pid}/ns/user");
     let namespace = File::open(&path).trying(|| format!("cannot open {path}"))?;
-    setns(&namespace, CloneFlags::CLONE_NEWUSER).trying(|| format!("cannot enter the user namespace of process {pid}"))?;
+    setns(&namespace, CloneFlags::CLONE_NEWUSER)
+        .trying(|| format!("cannot enter the user namespace of process {pid}"))?;
     after_entering()
 }
 
