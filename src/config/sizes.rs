@@ -23,7 +23,7 @@ pub fn parse_size_bytes(text: &str) -> Result<u64, String> {
 /// A size as `parse_size_bytes` reads it, in the largest unit that divides it.
 pub fn size_text(bytes: u64) -> String {
     let units = [("t", 40), ("g", 30), ("m", 20), ("k", 10)];
-    let fitting = units.iter().find(|(_, bits)| bytes > 0 && bytes % (1 << bits) == 0);
+    let fitting = units.iter().find(|(_, bits)| bytes > 0 && bytes.is_multiple_of(1 << bits));
     fitting.map_or_else(|| bytes.to_string(), |(unit, bits)| format!("{}{unit}", bytes >> bits))
 }
 

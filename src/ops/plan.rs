@@ -130,7 +130,7 @@ pub fn in_order(wanted: &[BoxWanted]) -> Vec<&BoxWanted> {
     while !left.is_empty() {
         let ready = |b: &&BoxWanted| b.depends_on.iter().all(|name| !left.iter().any(|other| other.name == *name));
         // A cycle was refused when the file was read; should one be here all the same, any order will do.
-        let at = left.iter().position(|b| ready(b)).unwrap_or(0);
+        let at = left.iter().position(ready).unwrap_or(0);
         order.push(left.remove(at));
     }
     order
@@ -238,8 +238,8 @@ mod tests {
     #[test]
     fn what_is_as_wanted_needs_no_step() {
         let dev = named("dev", &[]);
-        assert!(steps(&[dev.clone()], &[(&dev, true)], &[]).is_empty());
-        assert_eq!(steps(&[dev.clone()], &[(&dev, false)], &[]), ["start dev"]);
+        assert!(steps(std::slice::from_ref(&dev), &[(&dev, true)], &[]).is_empty());
+        assert_eq!(steps(std::slice::from_ref(&dev), &[(&dev, false)], &[]), ["start dev"]);
     }
 
     #[test]

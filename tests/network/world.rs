@@ -120,12 +120,12 @@ impl World {
 
     pub fn set(&mut self, plan: &NetworkPlan) -> NetworkSet {
         let keeper = self.keeper.as_mut().expect("a keeper");
-        keeper.set_network(plan).unwrap_or_else(|failure| panic!("{:?}", failure.chain()))
+        keeper.set_network(plan, &[]).unwrap_or_else(|failure| panic!("{:?}", failure.chain()))
     }
 
     /// What is wrong with the plan, from the outermost cause to the innermost.
     pub fn refused(&mut self, plan: &NetworkPlan) -> String {
-        let refused = self.keeper.as_mut().expect("a keeper").set_network(plan);
+        let refused = self.keeper.as_mut().expect("a keeper").set_network(plan, &[]);
         refused.map(|set| set.ports).expect_err("a failure").chain().join(": ")
     }
 

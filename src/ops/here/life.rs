@@ -104,7 +104,7 @@ pub fn restart(context: &Context, only: Option<&BoxName>) -> Result<()> {
 /// The first thing that could not be removed.
 pub fn down(context: &Context, volumes: bool) -> Result<()> {
     let site = Site::open(context)?;
-    if !site.paths.folder().exists() && !(volumes && site.paths.volumes().exists()) {
+    if !(site.paths.folder().exists() || volumes && site.paths.volumes().exists()) {
         site.context.events.note("nothing is up here");
         return Ok(());
     }

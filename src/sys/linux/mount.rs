@@ -25,7 +25,7 @@ impl Attributes {
             (self.no_dev, libc::MOUNT_ATTR_NODEV),
             (self.no_exec, libc::MOUNT_ATTR_NOEXEC),
         ];
-        pairs.iter().filter(|(wanted, _)| *wanted).map(|(_, bit)| *bit as u64).sum()
+        pairs.iter().filter(|(wanted, _)| *wanted).map(|(_, bit)| *bit).sum()
     }
 }
 
