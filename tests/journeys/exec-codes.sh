@@ -43,6 +43,6 @@ same "no capability beyond the box's default" "0000000000000000" \
     "$("$DEVENV" exec -T -e X=1 -u nobody -- sh -c 'awk "/CapEff/ { print \$2 }" /proc/self/status')"
 same "no_new_privs and seccomp are on" "1 2" \
     "$("$DEVENV" exec -T -- awk '/NoNewPrivs|^Seccomp:/ { printf "%s%s", s, $2; s = " " }' /proc/self/status)"
-same "no descriptor leaks in" "0 1 2" "$("$DEVENV" exec -T -- sh -c 'exec 9</dev/null; for f in /proc/$$/fd/*; do n=${f##*/}; [ "$n" -ge 3 ] || printf "%s " "$n"; [ "$n" -lt 3 ] || [ "$n" = 9 ] || [ "$n" = 10 ] || printf "leaked-%s " "$n"; done' </dev/null 2>&1 | sed 's/ $//')"
+same "no descriptor leaks in" "0 1 2" "$("$DEVENV" exec -T -- sh -c 'ls /proc/$$/fd; :' </dev/null | tr '\n' ' ' | sed 's/ $//')"
 check "fifty at once" sh -c 'for i in $(seq 50); do "$DEVENV" exec -T -- true & pids="$pids $!"; done; for p in $pids; do wait "$p" || exit 1; done'
 finish
