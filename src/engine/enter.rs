@@ -46,7 +46,7 @@ pub fn begin(enter: &Enter) -> Failure {
         Ok(document) => {
             let program = PathBuf::from(format!("/proc/{}/exe", enter.init.pid));
             let number = document.as_raw_fd().to_string();
-            let error = spawn::become_program(&program, &["__enter", &number]);
+            let error = spawn::become_program(&program, &["__enter", &number], &["TERM", "NO_COLOR"]);
             Failure::because("cannot enter the box", error)
         }
         Err(failure) => failure,

@@ -32,6 +32,11 @@ pub fn set_dumpable() {
     let _ = nix::sys::prctl::set_dumpable(true);
 }
 
+/// Keeps processes without CAP_SYS_PTRACE from looking into this one, until it executes another program.
+pub fn clear_dumpable() {
+    let _ = nix::sys::prctl::set_dumpable(false);
+}
+
 /// One line of /etc/passwd (passwd(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
