@@ -126,11 +126,7 @@ fn start(payload: Payload, terminal: Option<pty::Pair>) -> Result<i32> {
                     drop(pair.terminal);
                     pty::relay(pair.controller, &process)?;
                 }
-                None => {
-                    let passing = streams.pass();
-                    pty::forward_signals(&process);
-                    passing.finish();
-                }
+                None => streams.relay(&process)?,
             }
             Ok(signal::wait_for(pid))
         }

@@ -105,6 +105,11 @@ pub fn file_system(path: &Path) -> Option<&'static str> {
     })
 }
 
+/// Names this process in `ps` and `top` (prctl(2), PR_SET_NAME): at most 15 bytes.
+pub fn set_name(name: &std::ffi::CStr) {
+    let _ = nix::sys::prctl::set_name(name);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
