@@ -43,9 +43,9 @@ pub fn start(program: &OwnedFd, launch: &Launch, belongings: Belongings) -> Resu
     let (report_read, report_write) = pipe::new()?;
     let descriptors =
         vec![document, report_write, belongings.exit_record, belongings.log, belongings.network, belongings.router];
-    // The folder tells people who look at processes which box it is.
-    let folder = launch.spec.root().as_ref().map(|root| root.path().to_string_lossy().into_owned()).unwrap_or_default();
-    let mut child = spawn::with_descriptors(program, &["__box", &folder], descriptors)?;
+    // The name tells people who look at processes which box it is; the box itself sees it too.
+    let name = launch.spec.hostname().clone().unwrap_or_default();
+    let mut child = spawn::with_descriptors(program, &["__box", &name], descriptors)?;
     let outcome = read_reports(report_read);
     let _ = child.wait();
     outcome
