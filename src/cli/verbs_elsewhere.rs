@@ -15,6 +15,7 @@ macro_rules! not_here {
 }
 
 not_here! {
+    check_settings(&Context) -> Option<PathBuf>;
     up(&Context, &UpRequest) -> UpReply;
     enter(&Context, &EnterRequest, bool) -> i32;
     status(&Context) -> Status;

@@ -24,5 +24,5 @@ pub use entering::enter;
 pub use images::{image_import, image_list, image_prune, image_pull, image_remove};
 pub use life::{down, restart, start, stop};
 pub use logs::logs;
-pub use status::{list, status};
+pub use status::{check_settings, list, status};
 pub use up::up;
