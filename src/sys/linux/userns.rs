@@ -96,6 +96,22 @@ pub fn join(pid: u32) -> Result<()> {
     after_entering()
 }
 
+/// Moves this process into the user namespace that `namespace` stands for, with all capabilities there.
+///
+/// # Errors
+/// As setns(2).
+pub fn join_open(namespace: impl std::os::fd::AsFd) -> Result<()> {
+    setns(namespace, CloneFlags::CLONE_NEWUSER).trying(|| "cannot enter a user namespace")?;
+    after_entering()
+}
+
+/// Whether this process is in the first user namespace, whose root is the computer's.
+pub fn is_first() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    // The whole range of numbers, which no other namespace's map has (user_namespaces(7)).
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// Whether process `pid` is in the user namespace of this process.
 pub fn is_same_as(pid: u32) -> bool {
     let target = |path: String| fs::read_link(path).ok();
