@@ -32,8 +32,8 @@ impl Hierarchy {
     /// Options of a mount of it (cgroups(7)).
     fn options(&self) -> Vec<&str> {
         match self.controllers.starts_with("name=") {
-            true => vec!["none", &self.controllers],
-            false => self.controllers.split(',').collect(),
+            true => vec!["source=cgroup", "none", &self.controllers],
+            false => std::iter::once("source=cgroup").chain(self.controllers.split(',')).collect(),
         }
     }
 }
@@ -71,7 +71,7 @@ pub fn attach_groups(tree: &RootDir, wanted: &Mount, joined: &[PathBuf]) -> Resu
     };
     if is_unified() {
         let place = tree.place(wanted.destination(), PlaceKind::Folder)?;
-        let made = file_system("cgroup2", &[], attributes).or_else(|failure| match joined.first() {
+        let made = file_system("cgroup2", &["source=cgroup"], attributes).or_else(|failure| match joined.first() {
             Some(group) => view_with(group, attributes),
             None => Err(failure),
         });
@@ -81,7 +81,7 @@ pub fn attach_groups(tree: &RootDir, wanted: &Mount, joined: &[PathBuf]) -> Resu
     if hierarchies.is_empty() {
         return mounts::attach_wanted(tree, wanted, None);
     }
-    let cover = file_system("tmpfs", &["mode=755"], Attributes { readonly: false, ..attributes })?;
+    let cover = file_system("tmpfs", &["mode=755", "source=cgroup"], Attributes { readonly: false, ..attributes })?;
     attach(&cover, tree.place(wanted.destination(), PlaceKind::Folder)?)?;
     for hierarchy in hierarchies {
         let Some(folder) = hierarchy.mounted_at() else { continue };
@@ -115,6 +115,6 @@ mod tests {
         let found = hierarchies(text);
         assert_eq!(found.iter().map(Hierarchy::name).collect::<Vec<_>>(), ["pids", "cpu,cpuacct", "systemd"]);
         assert_eq!(found[1].own, Path::new("/a/b"));
-        assert_eq!(found[2].options(), ["none", "name=systemd"]);
+        assert_eq!(found[2].options(), ["source=cgroup", "none", "name=systemd"]);
     }
 }

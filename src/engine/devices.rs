@@ -96,9 +96,11 @@ pub fn place(tree: &RootDir, devices: Devices) -> Result<()> {
         ("/dev/stdout", "/proc/self/fd/1"),
         ("/dev/stderr", "/proc/self/fd/2"),
         ("/dev/ptmx", "pts/ptmx"),
-        ("/dev/core", "/proc/kcore"),
     ] {
         tree.link(Path::new(path), target)?;
+    }
+    if Path::new("/proc/kcore").exists() {
+        tree.link(Path::new("/dev/core"), "/proc/kcore")?;
     }
     Ok(())
 }

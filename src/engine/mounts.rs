@@ -128,11 +128,14 @@ pub fn attach_wanted(tree: &RootDir, wanted: &Mount, source: Option<Detached>) -
     }
     let options = Options::of(wanted);
     let kind = wanted.typ().as_deref().unwrap_or_default();
-    let data: Vec<&str> = options.data.iter().map(String::as_str).collect();
+    // Means nothing to these file systems, but stands in the box's list of mounts.
+    let source = wanted.source().as_ref().map_or_else(|| kind.to_owned(), |source| source.display().to_string());
+    let source = format!("source={source}");
+    let data: Vec<&str> = options.data.iter().chain([&source]).map(String::as_str).collect();
     let place = tree.place(wanted.destination(), PlaceKind::Folder)?;
     let made = match kind {
-        "cgroup" => file_system("cgroup2", &[], options.attributes),
-        "sysfs" => file_system("sysfs", &[], options.attributes)
+        "cgroup" => file_system("cgroup2", &[&source], options.attributes),
+        "sysfs" => file_system("sysfs", &[&source], options.attributes)
             // Without a network namespace of its own the kernel gives no new sysfs: the host's then.
             .or_else(|failure| view_again(Path::new("/sys"), options.attributes).map_err(|_| failure)),
         "tmpfs" => file_system("tmpfs", &data, Attributes { readonly: false, ..options.attributes }),

@@ -107,9 +107,9 @@ pub fn join_open(namespace: impl std::os::fd::AsFd) -> Result<()> {
 
 /// Whether this process is in the first user namespace, whose root is the computer's.
 pub fn is_first() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    // The whole range of numbers, which no other namespace's map has (user_namespaces(7)).
-    map.split_whitespace().eq(["0", "0", "4294967295"])
+    // PROC_USER_INIT_INO of linux/proc_ns.h: a map alone tells nothing, since another's may be the whole range too.
+    const FIRST: &str = "user:[4026531837]";
+    fs::read_link("/proc/self/ns/user").is_ok_and(|target| target.as_os_str() == FIRST)
 }
 
 /// Whether process `pid` is in the user namespace of this process.
