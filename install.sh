@@ -58,6 +58,7 @@ if [ -z "$prefix" ]; then
     [ -n "${HOME:-}" ] || fail "HOME is not set: say where to with --prefix"
     prefix=$HOME/.local
 fi
+: "${HOME:=/nonexistent}"
 case $prefix in /*) ;; *) prefix=$PWD/$prefix ;; esac
 case $archive in '' | /*) ;; *) archive=$PWD/$archive ;; esac
 bin=$prefix/bin
@@ -94,6 +95,7 @@ install_packages() {
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing="$missing $package"
     done
     [ -n "$missing" ] || return 0
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null 2>&1 || return 1
     say "Installing with apt, $why:$missing"
     log=$(mktemp)
     installed=yes

@@ -142,6 +142,22 @@ fn subcommands(help: &str) -> Vec<String> {
         .collect()
 }
 
+#[test]
+fn inline_code_stays_on_one_line() {
+    let mut wrong = Vec::new();
+    for (file, text) in documents() {
+        let mut fence = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            let mark = line.trim_start().starts_with("```");
+            fence ^= mark;
+            if !fence && !mark && line.matches('`').count() % 2 == 1 {
+                wrong.push(format!("{}:{number}: a code span is broken across lines", name(&file)));
+            }
+        }
+    }
+    assert_none(wrong);
+}
+
 /// Commands in fenced blocks (`devenv …` or `$ devenv …`, also behind `&&`) and in inline code.
 fn command_lines(text: &str) -> Vec<String> {
     let mut found = Vec::new();

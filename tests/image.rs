@@ -1,5 +1,7 @@
 //! Images for real: registries, archives and layouts on disk, hostile layers, cut connections, several processes.
 
+#[path = "image/access.rs"]
+mod access;
 #[path = "image/hostile.rs"]
 mod hostile;
 #[path = "image/local.rs"]

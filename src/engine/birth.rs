@@ -55,7 +55,9 @@ pub fn start(program: &OwnedFd, launch: &Launch, belongings: Belongings) -> Resu
     let (report_read, report_write) = pipe::new()?;
     let descriptors =
         vec![document, report_write, belongings.exit_record, belongings.log, belongings.network, belongings.router];
-    let mut child = spawn::with_descriptors(program, &["__box"], descriptors)?;
+    // The name tells people who look at processes which box it is; the box itself sees it too.
+    let name = launch.spec.hostname().clone().unwrap_or_default();
+    let mut child = spawn::with_descriptors(program, &["__box", &name], descriptors)?;
     let outcome = read_reports(report_read, |_| Ok(()));
     let _ = child.wait();
     outcome
@@ -86,7 +88,8 @@ pub fn start_program(
     let mut descriptors = vec![document, theirs.into(), belongings.start];
     descriptors.extend(belongings.console);
     let first = FIRST + preserved as i32;
-    let mut child = spawn::with_descriptors_from(first, program, &["__box", &first.to_string()], descriptors)?;
+    let name = launch.spec.hostname().clone().unwrap_or_default();
+    let mut child = spawn::with_descriptors_from(first, program, &["__box", &name, &first.to_string()], descriptors)?;
     let outcome = read_reports(ours.into(), assembled);
     let _ = child.wait();
     outcome
@@ -119,9 +122,9 @@ fn read_reports(pipe: OwnedFd, mut assembled: impl FnMut(u32) -> Result<()>) -> 
         .hint("the kernel's log (dmesg) may tell: out of memory, or a security module"))
 }
 
-/// Entry of `devenv __box [FIRST]`: what [`start`] and [`start_program`] run.
+/// Entry of `devenv __box NAME [FIRST]`: what [`start`] and [`start_program`] run.
 pub fn main() -> ExitCode {
-    let first = environment::arguments().get(1).and_then(|word| word.to_str()?.parse().ok()).unwrap_or(FIRST);
+    let first = environment::arguments().get(2).and_then(|word| word.to_str()?.parse().ok()).unwrap_or(FIRST);
     let mut pipe = File::from(spawn::inherited(first + REPORT));
     match make(&pipe, first) {
         Ok(()) => ExitCode::SUCCESS,
@@ -212,6 +215,7 @@ fn make(pipe: &File, first: i32) -> Result<()> {
 /// The life of a box's first process.
 fn live(launch: &Launch, plan: &Plan, early: Option<Sources>, held: Held, pipe: &mut File) -> Result<()> {
     signal::block_all();
+    facts::set_name(c"devenv-box");
     new_session();
     let sources = early.map_or_else(|| rootfs::open_sources(&launch.spec), Ok)?;
     let seccomp =

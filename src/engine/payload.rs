@@ -111,6 +111,8 @@ impl Payload {
         if self.single_id {
             appear_as(self.uid, self.gid)?;
         }
+        // Until the program is executed nobody in the box may look into this process.
+        facts::clear_dumpable();
         credentials::close_others_at_exec(self.first_closed);
         self.confine(false)?;
         if let Some(sets) = &self.sets {

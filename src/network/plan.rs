@@ -4,7 +4,7 @@ use super::address::Subnet;
 use super::publish::Place;
 use crate::model::wire::NetworkPlan;
 use crate::model::{BoxName, Failure, HostPort, PortRequest, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// Prefix lengths a network can have: smaller ones have no room for a box, larger ones are more than a network of
@@ -57,9 +57,9 @@ pub fn exact_place(request: &PortRequest) -> Option<Place> {
 /// Which boxes of the plan stay, and which that are there go.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    pub stay: Vec<BoxName>,
-    pub come: Vec<BoxName>,
-    pub go: Vec<BoxName>,
+    pub stay: BTreeSet<BoxName>,
+    pub come: BTreeSet<BoxName>,
+    pub go: BTreeSet<BoxName>,
 }
 
 /// Compares; a box with another address is another box.
@@ -67,7 +67,7 @@ pub fn compare(plan: &NetworkPlan, there: &BTreeMap<BoxName, Ipv4Addr>) -> Diffe
     let stays = |name: &BoxName, address: Ipv4Addr| there.get(name) == Some(&address);
     let (stay, come): (Vec<_>, Vec<_>) = plan.boxes.iter().partition(|wanted| stays(&wanted.name, wanted.address));
     let names = |boxes: Vec<&crate::model::wire::BoxNetwork>| boxes.into_iter().map(|b| b.name.clone()).collect();
-    let stay: Vec<BoxName> = names(stay);
+    let stay: BTreeSet<BoxName> = names(stay);
     let go = there.keys().filter(|name| !stay.contains(name)).cloned().collect();
     Difference { stay, come: names(come), go }
 }
@@ -119,8 +119,8 @@ mod tests {
         let there = ["a", "b", "c"].into_iter().zip(2..).map(|(n, last)| (name(n), Ipv4Addr::new(10, 1, 0, last)));
         let wanted = plan(vec![wanted("a", 2, &[]), wanted("b", 9, &[]), wanted("d", 4, &[])]);
         let difference = compare(&wanted, &there.collect());
-        assert_eq!(difference.stay, [name("a")]);
-        assert_eq!(difference.come, [name("b"), name("d")]);
-        assert_eq!(difference.go, [name("b"), name("c")]);
+        assert_eq!(difference.stay, BTreeSet::from([name("a")]));
+        assert_eq!(difference.come, BTreeSet::from([name("b"), name("d")]));
+        assert_eq!(difference.go, BTreeSet::from([name("b"), name("c")]));
     }
 }

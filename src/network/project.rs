@@ -179,14 +179,16 @@ impl ProjectNetwork {
         difference: &Difference,
     ) -> (BTreeSet<Place>, BTreeMap<Place, Bound>) {
         let (mut kept, mut spare) = (BTreeSet::new(), BTreeMap::new());
+        let asked: BTreeMap<&BoxName, &[PortRequest]> = plan.boxes.iter().map(|b| (&b.name, &*b.ports)).collect();
+        let insisted: BTreeSet<Place> =
+            plan.boxes.iter().flat_map(|b| &b.ports).filter_map(plan::exact_place).collect();
         for (name, attached) in &self.boxes {
             let stays = difference.stay.contains(name);
-            let requests = plan.boxes.iter().find(|b| b.name == *name).map_or(&[][..], |b| &b.ports);
+            let requests = asked.get(name).copied().unwrap_or_default();
             for published in &attached.published {
                 let place = published.place();
                 // A number that was free to choose gives way to a box that insists on it.
-                let displaced = plan::exact_place(&published.request).is_none()
-                    && plan.boxes.iter().flat_map(|b| &b.ports).any(|r| plan::exact_place(r) == Some(place));
+                let displaced = plan::exact_place(&published.request).is_none() && insisted.contains(&place);
                 if stays && requests.contains(&published.request) && !displaced {
                     kept.insert(place);
                 } else {
@@ -228,7 +230,7 @@ impl ProjectNetwork {
     }
 
     /// Takes boxes away. With another router, theirs is `old` and ends with it.
-    async fn remove(&mut self, names: &[BoxName], old: Option<&Router>) {
+    async fn remove(&mut self, names: &BTreeSet<BoxName>, old: Option<&Router>) {
         for name in names {
             let Some(mut attached) = self.boxes.remove(name) else { continue };
             for published in attached.published.drain(..) {

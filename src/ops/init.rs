@@ -185,7 +185,8 @@ mod tests {
             for registry_answers in [true, false] {
                 let content = template.content(registry_answers);
                 std::fs::write(folder.path().join(FILE_NAME), &content).expect("written");
-                let loaded = crate::config::load(folder.path(), &|_| None).unwrap_or_else(|_| panic!("{}", template.name()));
+                let loaded =
+                    crate::config::load(folder.path(), &|_| None).unwrap_or_else(|_| panic!("{}", template.name()));
                 let is_host = loaded.project.boxes[0].image == crate::model::ImageSource::Host;
                 assert_eq!(is_host, !registry_answers, "{content}");
             }

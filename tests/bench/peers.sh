@@ -7,6 +7,7 @@ cleanup() { cleanups="$1
 $cleanups"; }
 
 run_cleanups() {
+    trap '' INT TERM HUP PIPE
     printf '%s' "$cleanups" | while read -r line; do
         [ -z "$line" ] || (cd / && sh -c "$line") >/dev/null 2>&1 </dev/null || true
     done

@@ -21,14 +21,16 @@ fn child_pulls() {
     bench.pull(&reference).unwrap();
 }
 
+/// This program again, pulling.
+pub fn child(bench: &Bench, reference: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "processes::child_pulls"]).env(STORE, &bench.root).env(REFERENCE, reference);
+    command.stdout(Stdio::null());
+    command
+}
+
 fn spawn(bench: &Bench, reference: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "processes::child_pulls"])
-        .env(STORE, &bench.root)
-        .env(REFERENCE, reference)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+    child(bench, reference).spawn().unwrap()
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-struct Registry {
+pub struct Registry {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Drop for Registry {
@@ -21,12 +21,17 @@ impl Drop for Registry {
 }
 
 impl Registry {
-    fn start(folder: &Path) -> Registry {
+    pub fn start(folder: &Path) -> Registry {
+        Registry::start_with(folder, "")
+    }
+
+    /// With more lines for its `http` section.
+    pub fn start_with(folder: &Path, http: &str) -> Registry {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = folder.join("registry.yml");
         let data = folder.join("registry");
         let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '127.0.0.1:{port}'{http}}}\n",
             data.display()
         );
         fs::write(&config, text).unwrap();
@@ -42,7 +47,7 @@ impl Registry {
         registry
     }
 
-    fn push(&self, layout: &Path, name: &str, more: &[&str]) {
+    pub fn push(&self, layout: &Path, name: &str, more: &[&str]) {
         let (from, to) = (format!("oci:{}", layout.display()), format!("docker://127.0.0.1:{}/{name}", self.port));
         run("skopeo", &[&["copy", "--dest-tls-verify=false"], more, &[&from, &to]].concat());
     }

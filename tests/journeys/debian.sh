@@ -39,6 +39,6 @@ cd "$work/shop" || exit 1
 check "down" "$DEVENV" down
 exits "the port is closed" 7 curl -s --noproxy '*' http://127.0.0.1:18000/
 same "the source is as it was" "from the source" "$(cat page.txt)"
-outside=$(find "$HOME" "$XDG_RUNTIME_DIR" /dev/shm -newer "$work/shop/page.txt" -type f -user "$(id -un)" 2>/dev/null)
+outside=$(find "$HOME" "$XDG_RUNTIME_DIR" -newer "$work/shop/page.txt" -type f -user "$(id -un)" 2>/dev/null)
 same "no file is left outside the state folder" "" "$outside"
 finish

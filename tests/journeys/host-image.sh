@@ -22,7 +22,7 @@ check "a file made in the mount" "$DEVENV" exec -T -- sh -c 'echo made >/src/mad
 same "belongs to the person outside" "$(id -u):$(id -g)" "$(stat -c %u:%g made.txt)"
 same "what a person makes belongs to the box's user" "$("$DEVENV" exec -T -- sh -c 'id -u')" \
     "$("$DEVENV" exec -T -- stat -c %u /src/kept.txt)"
-same "loopback is there" "yes" "$("$DEVENV" exec -T -- sh -c 'grep -q "00000000000000000000000000000001" /proc/net/if_inet6 || grep -q lo: /proc/net/dev; echo yes')"
+check "the box has a loopback interface" "$DEVENV" exec -T -- grep -q 'lo:' /proc/net/dev
 check "shell with a command" "$DEVENV" shell -- true
 same "status says running" running "$(field dev state)"
 check "stop" "$DEVENV" stop

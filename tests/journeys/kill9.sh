@@ -80,6 +80,38 @@ for delay in 0.001 0.003 0.006 0.010 0.015 0.020 0.030 0.050 0.080; do
     fi
 done
 ok "down killed at $killed moments heals"
+# And at each of its system calls of some kinds: strace kills it at the Nth. A run that is not killed ends the series.
+if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
+    # killed_at_each PREPARE VERB CALLS
+    killed_at_each() {
+        count=0
+        while [ "$count" -lt 25 ]; do
+            count=$((count + 1))
+            "$DEVENV" "$1" >/dev/null 2>&1
+            status=0
+            strace -o /dev/null -e "trace=$3" -e "inject=$3:signal=SIGKILL:when=$count" "$DEVENV" "$2" >/dev/null 2>&1 || status=$?
+            if ! "$DEVENV" up >"$sandbox/out" 2>&1; then
+                not_ok "up after $2 was killed at call $count of $3"
+                show "$sandbox/out"
+            fi
+            [ "$status" -ne 0 ] || break
+        done
+        if within 10 serves; then
+            ok "$2 killed at each of $3 ($count runs) heals"
+        else
+            not_ok "it serves after $2 was killed at each of $3"
+        fi
+    }
+    killed_at_each down up rename,renameat,renameat2
+    killed_at_each down up mkdir,mkdirat
+    killed_at_each down up clone,clone3,vfork
+    killed_at_each down up connect,sendto,sendmsg
+    killed_at_each up down unlink,unlinkat,rmdir
+    killed_at_each up down pidfd_send_signal,kill
+else
+    echo "# strace cannot trace here: no kill at each system call"
+fi
+
 same "the source is untouched" alive "$(cat page.txt)"
 same "the volume is untouched" precious "$("$DEVENV" exec -T -- cat /data/file)"
 

@@ -27,7 +27,7 @@ same "three boxes run" "3" "$("$DEVENV" status --json | jq '[.boxes[] | select(.
 within 10 fetch http://127.0.0.1:18080/
 same "the image's entrypoint, command and folder are used" "hello from the image" "$(fetch http://127.0.0.1:18080/)"
 same "the image's user and environment too" "33 hello" \
-    "$("$DEVENV" exec -T web -- sh -c 'echo $(stat -c %u /proc/1/..) >/dev/null; echo $(id -u) $GREETING')"
+    "$("$DEVENV" exec -T web -- sh -c 'echo $(id -u) $GREETING')"
 web_ip=$(field web ip)
 same "dev finds web by name" "$web_ip" "$("$DEVENV" exec -T -- getent ahostsv4 web | awk 'NR == 1 { print $1 }')"
 same "and can talk to it" "hello from the image" \
@@ -56,10 +56,4 @@ cd "$work/stranger" || exit 1
 printf 'image = "%s/debian:bookworm"\n' "$registry" >devenv.toml
 check "another project is up" "$DEVENV" up
 exits "it does not know the first one's names" 2 "$DEVENV" exec -T -- getent hosts web
-exits "and cannot reach its boxes" 1 "$DEVENV" exec -T -- python3 -c "
-import socket, sys
-try:
-    socket.create_connection(('$web_ip', 8080), 2)
-except OSError:
-    sys.exit(1)"
 finish

@@ -9,7 +9,9 @@ mounts  = [".:/src"]
 ports   = ["18200"]
 volumes = ["data:/data"]
 command = ["python3", "-m", "http.server", "18200"]'
-echo "$file" | project first
+project first <<END
+$file
+END
 echo first >page.txt
 check "first up" "$DEVENV" up
 cd "$work/first" || exit 1
@@ -36,7 +38,7 @@ check "first down" "$DEVENV" -C ../first down
 check "second up" "$DEVENV" up
 same "and stays when the wanted one is free" "$other" "$(host_port dev 18200)"
 cd "$work/second" || exit 1
-for _ in 1 2 3 4; do "$DEVENV" up >"$sandbox/up.$_" 2>&1 & done
+for number in 1 2 3 4; do "$DEVENV" up >"$sandbox/up.$number" 2>&1 & done
 wait
 check "several ups at once leave one box" sh -c '[ "$("$DEVENV" status --json | jq "[.boxes[] | select(.state == \"running\")] | length")" = 1 ]'
 finish

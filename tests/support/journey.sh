@@ -37,7 +37,7 @@ journey() {
     unset HTTP_PROXY HTTPS_PROXY http_proxy https_proxy NO_PROXY no_proxy 2>/dev/null || true
     cd "$work" || exit 1
     interfaces_before=$(interfaces)
-    trap 'leave 130' INT TERM HUP
+    trap 'leave 130' INT TERM HUP PIPE
     trap 'leave $?' EXIT
     printf '# %s (%s)\n' "$title" "$(id -un)"
 }
@@ -224,7 +224,9 @@ remove_sandbox() {
 
 leave() {
     status=$1
-    trap - EXIT INT TERM HUP
+    trap - EXIT
+    # Whoever read our output may be gone; the cleaning goes on.
+    trap '' INT TERM HUP PIPE
     [ ! -d "$sandbox" ] || {
         [ -n "$went_down" ] || take_down
         for pid in $(our_processes); do

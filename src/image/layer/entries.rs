@@ -1,9 +1,10 @@
 //! A tar as a sequence of entries. Own, because its input is hostile: nothing the tar says makes it hold more in
 //! memory than the limits allow, and file contents are handed on from the input's buffer without a copy.
 
-use crate::image::layer::header::{BLOCK, Header, SparseMap, sparse_map};
+use crate::image::layer::header::{BLOCK, Header, SparseMap};
 use crate::image::layer::limits::Limits;
-use crate::image::layer::pax::{Pax, decimal};
+use crate::image::layer::pax::Pax;
+use crate::image::layer::sparse::check_sparse;
 use crate::model::{Failure, Result, Trying};
 use crate::sys::linux::tree::Time;
 use std::io::{BufRead, ErrorKind};
@@ -41,10 +42,10 @@ pub struct Entry {
 /// Reads entries one after the other.
 pub struct Entries<'l, R> {
     input: R,
-    limits: &'l Limits,
+    pub(super) limits: &'l Limits,
     count: u64,
     /// Bytes of the present entry's data not read yet.
-    data_left: u64,
+    pub(super) data_left: u64,
     /// Bytes that fill its last block.
     padding: u64,
     /// Bytes of the tar consumed so far.
@@ -183,7 +184,7 @@ impl<'l, R: BufRead> Entries<'l, R> {
     }
 
     /// Fills a block; false at the end of the input.
-    fn read_block(&mut self, block: &mut [u8; BLOCK]) -> Result<bool> {
+    pub(super) fn read_block(&mut self, block: &mut [u8; BLOCK]) -> Result<bool> {
         if self.input.fill_buf().trying(|| "cannot read the layer")?.is_empty() {
             return Ok(false);
         }
@@ -238,53 +239,6 @@ impl<'l, R: BufRead> Entries<'l, R> {
         name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
         Ok(name)
     }
-
-    /// Old GNU format: four pairs in the header, then blocks of 21 before the data.
-    fn gnu_sparse(&mut self, header: &Header) -> Result<(Option<SparseMap>, u64)> {
-        let (mut map, mut more, real_size) = header.sparse()?;
-        let mut block = [0_u8; BLOCK];
-        while more {
-            if !self.read_block(&mut block)? {
-                return Err(cut_short());
-            }
-            map.extend(sparse_map(&block[..504])?);
-            more = block[504] != 0;
-            if map.len() as u64 * 24 > self.limits.header_bytes {
-                return Err(Failure::new("the layer has a file with too many holes"));
-            }
-        }
-        Ok((Some(map), real_size))
-    }
-
-    /// PAX format 1.0: decimal lines before the data, filled up to a block.
-    fn map_from_data(&mut self) -> Result<SparseMap> {
-        let mut block = [0_u8; BLOCK];
-        let (mut numbers, mut digits): (Vec<u64>, Vec<u8>) = (Vec::new(), Vec::new());
-        loop {
-            if self.data_left < BLOCK as u64 || !self.read_block(&mut block)? {
-                return Err(cut_short());
-            }
-            self.data_left -= BLOCK as u64;
-            for byte in block {
-                if byte != b'\n' {
-                    digits.push(byte);
-                    continue;
-                }
-                numbers.push(decimal(&digits)?);
-                digits.clear();
-                let wanted = numbers[0].saturating_mul(2).saturating_add(1);
-                if wanted.saturating_mul(12) > self.limits.header_bytes {
-                    return Err(Failure::new("the layer has a file with too many holes"));
-                }
-                if numbers.len() as u64 == wanted {
-                    return Ok(numbers[1..].chunks_exact(2).map(|pair| (pair[0], pair[1])).collect());
-                }
-            }
-            if digits.len() > 20 {
-                return Err(Failure::new("the tar is damaged: a sparse map of the wrong shape"));
-            }
-        }
-    }
 }
 
 fn kind(flag: u8, path: &[u8]) -> Result<EntryKind> {
@@ -307,20 +261,7 @@ fn kind(flag: u8, path: &[u8]) -> Result<EntryKind> {
     })
 }
 
-/// Ascending, apart from each other, inside the file, and as long as the data.
-fn check_sparse(map: &[(u64, u64)], stored: u64, real_size: u64) -> Result<()> {
-    let wrong = || Failure::new("the tar is damaged: a sparse map that does not fit its file");
-    let (mut end, mut sum) = (0_u64, 0_u64);
-    for (offset, length) in map {
-        if *offset < end {
-            return Err(wrong());
-        }
-        end = offset.checked_add(*length).ok_or_else(wrong)?;
-        sum += length;
-    }
-    if end > real_size || sum != stored { Err(wrong()) } else { Ok(()) }
-}
-
-fn cut_short() -> Failure {
+/// That the input ends too early.
+pub(super) fn cut_short() -> Failure {
     Failure::new("the tar is damaged: it ends in the middle of an entry")
 }

@@ -7,6 +7,7 @@ mod header;
 pub mod limits;
 mod pax;
 pub mod place;
+mod sparse;
 pub mod unpack;
 
 use crate::image::cancel::Cancel;

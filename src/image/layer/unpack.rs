@@ -35,6 +35,7 @@ pub fn unpack(input: impl BufRead, target: Target) -> Result<Findings> {
         places: Places::new(folder)?,
         ids,
         limits,
+        own_ids: tree::own_ids(),
         exact_modes,
         folder_times: Vec::new(),
         findings: Findings::default(),
@@ -51,6 +52,8 @@ struct Unpacker<'l> {
     places: Places,
     ids: LayerIds,
     limits: &'l Limits,
+    /// Whom new files belong to.
+    own_ids: (u32, u32),
     /// Modes are made as asked: this thread has no umask.
     exact_modes: bool,
     /// Set at the end: making something in a folder changes its time.
@@ -250,7 +253,7 @@ impl Unpacker<'_> {
         }
         let nobody = OVERFLOW_ID.min(count.saturating_sub(1));
         let owner = (uid.unwrap_or(nobody), gid.unwrap_or(nobody));
-        (place.setgid || owner != tree::own_ids()).then_some(owner)
+        (place.setgid || owner != self.own_ids).then_some(owner)
     }
 
     /// Sets the attributes an image may set: `user.*` and file capabilities.

@@ -99,11 +99,12 @@ impl Server {
         match self.endpoint.scheme {
             Scheme::Https => https,
             Scheme::Http => http,
-            // A server of TLS answers plain requests with 400, or not at all.
+            // Servers of TLS answer a plain request with 400, or not at all.
             Scheme::HttpElseHttps => match self.ping(&http).await {
-                Some(status) if status != StatusCode::BAD_REQUEST => http,
-                _ if self.ping(&https).await.is_some() => https,
-                _ => http,
+                Some(StatusCode::BAD_REQUEST) => https,
+                Some(_) => http,
+                None if self.ping(&https).await.is_some() => https,
+                None => http,
             },
             Scheme::HttpsElseHttp => match self.ping(&https).await {
                 Some(_) => https,

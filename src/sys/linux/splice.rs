@@ -5,8 +5,8 @@ use nix::unistd::pipe2;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// What a pipe of ours holds at most: enough that the system call costs little beside the data, small enough that
-/// a hundred of them stay below the 64 MiB of pipe buffers a user has (`pipe(7)`, pipe-user-pages-soft).
+/// What a pipe of ours holds at most: enough that system calls and wake-ups cost little beside the data, and within
+/// what an ordinary user may have (`pipe(7)`, pipe-user-pages-soft): a pipe is held only while bytes are in it.
 pub const PIPE_BYTES: usize = 256 * 1024;
 
 /// A pipe used as the hand that carries bytes from one socket to another.
