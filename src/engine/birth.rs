@@ -2,8 +2,8 @@
 //! box together; this side waits for its report.
 
 use super::launch::{FirstProcess, Launch, Report, failure, report};
-use super::payload::Payload;
 use super::namespaces::{self, Plan};
+use super::payload::Payload;
 use super::rootfs::{self, Sources};
 use super::{identity, init, mounts, program};
 use crate::model::{Failure, Result, Trying};

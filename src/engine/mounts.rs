@@ -1,7 +1,9 @@
 //! The mounts a spec names, opened on the host's side and attached in the box's tree.
 
 use crate::model::{Failure, Result, Trying};
-use crate::sys::linux::mount::{self, AccessTime, Attributes, Detached, Propagation, attach, file_system, restrict, view};
+use crate::sys::linux::mount::{
+    self, AccessTime, Attributes, Detached, Propagation, attach, file_system, restrict, view,
+};
 use crate::sys::linux::rootdir::{PlaceKind, RootDir};
 use oci_spec::runtime::{Mount, Spec};
 use std::path::Path;
@@ -186,12 +188,8 @@ mod tests {
         .unwrap();
         let options = Options::of(&mount);
         assert_eq!(options.data, ["size=1m", "mode=755"]);
-        let wanted = Attributes {
-            readonly: true,
-            no_suid: true,
-            access_time: AccessTime::Relative,
-            ..Attributes::default()
-        };
+        let wanted =
+            Attributes { readonly: true, no_suid: true, access_time: AccessTime::Relative, ..Attributes::default() };
         assert_eq!(options.attributes, wanted);
         assert_eq!(options.recursive_attributes, Attributes { no_dev: true, ..Attributes::default() });
         assert_eq!(options.propagation, Some((Propagation::Slave, true)));

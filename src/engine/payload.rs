@@ -82,6 +82,8 @@ impl Payload {
         let all = process.rlimits().iter().flatten();
         let numbers = all.map(|limit| (limit.typ().to_string(), limit.soft(), limit.hard()));
         self.limits = Limits::All(numbers.collect());
+        // None named is none given.
+        self.sets.get_or_insert_default();
         self.seccomp_flags = flags;
         self.first_closed = 3 + preserved;
         self

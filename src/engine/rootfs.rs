@@ -73,7 +73,9 @@ pub fn build(
     }
     before_hiding()?;
     if let Some(linux) = launch.spec.linux() {
-        mask(&tree, linux.masked_paths().as_deref().unwrap_or_default())?;
+        // A box of ours keeps everybody out of them; others expect to find them empty, as runc has them.
+        let mode = if is_program { "mode=755" } else { "mode=000" };
+        mask(&tree, linux.masked_paths().as_deref().unwrap_or_default(), mode)?;
         protect(&tree, linux.readonly_paths().as_deref().unwrap_or_default())?;
     }
     mount::pivot_into(&tree)
@@ -116,11 +118,11 @@ const SEALED: Attributes = Attributes {
     no_folder_access_time: false,
 };
 
-fn mask(tree: &RootDir, paths: &[String]) -> Result<()> {
+fn mask(tree: &RootDir, paths: &[String], mode: &str) -> Result<()> {
     for path in paths {
         let Some((place, kind)) = tree.find(Path::new(path))? else { continue };
         let cover = match kind {
-            PlaceKind::Folder => file_system("tmpfs", &["size=0", "mode=000"], SEALED)?,
+            PlaceKind::Folder => file_system("tmpfs", &["size=0", mode], SEALED)?,
             PlaceKind::File => view(Path::new("/dev/null"), false)?,
         };
         attach(&cover, place).trying(|| format!("cannot hide {path} from the box"))?;

@@ -73,7 +73,9 @@ pub fn build(wanted: &BoxSpec) -> Result<Spec> {
         if wanted.security.privileged { vec![] } else { paths.iter().map(|p| p.to_string()).collect() }
     };
     let linux = LinuxBuilder::default()
-        .namespaces(namespaces.into_iter().chain([network]).collect::<std::result::Result<Vec<_>, _>>().trying(describing)?)
+        .namespaces(
+            namespaces.into_iter().chain([network]).collect::<std::result::Result<Vec<_>, _>>().trying(describing)?,
+        )
         .devices(devices.collect::<Result<Vec<_>>>()?)
         .masked_paths(hide(&MASKED))
         .readonly_paths(hide(&READONLY))

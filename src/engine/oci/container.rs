@@ -1,8 +1,8 @@
 //! The life of a container: create, start, kill, delete.
 
+use super::hooks::{self, Moment};
 use super::state::{Container, Place, START_SOCKET, Status, folder};
 use super::{bundle, filter, groups};
-use super::hooks::{self, Moment};
 use crate::engine::birth::{self, ProgramBelongings};
 use crate::engine::launch::{FirstProcess, Launch, Report, Root, failure};
 use crate::engine::program::wants_terminal;
@@ -27,8 +27,12 @@ pub fn create(root: &Path, request: &CreateRequest, architecture: &str) -> Resul
     let bundle = bundle::find(&request.bundle)?;
     let spec = bundle::read(&bundle)?;
     match (wants_terminal(&spec), &request.console_socket) {
-        (true, None) => return Err(Failure::new("cannot allocate tty if runc will detach without setting console socket")),
-        (false, Some(_)) => return Err(Failure::new("cannot use console socket if runc will not detach or allocate tty")),
+        (true, None) => {
+            return Err(Failure::new("cannot allocate tty if runc will detach without setting console socket"));
+        }
+        (false, Some(_)) => {
+            return Err(Failure::new("cannot use console socket if runc will not detach or allocate tty"));
+        }
         _ => {}
     }
     std::fs::create_dir_all(root).trying(|| format!("cannot make the folder {}", root.display()))?;
@@ -123,11 +127,14 @@ impl Making {
 /// not the capability. In a user namespace it has none anyhow.
 fn keep_from_devices(spec: &mut Spec) {
     let in_user_namespace = !userns::is_first()
-        || spec.linux().iter().flat_map(|linux| linux.namespaces().iter().flatten()).any(|namespace| {
-            namespace.typ() == LinuxNamespaceType::User
-        });
+        || spec
+            .linux()
+            .iter()
+            .flat_map(|linux| linux.namespaces().iter().flatten())
+            .any(|namespace| namespace.typ() == LinuxNamespaceType::User);
     let rules = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()).and_then(|r| r.devices().clone());
-    let last_for_all = rules.iter().flatten().rev().find(|rule| rule.typ().is_none_or(|kind| kind == Default::default()));
+    let last_for_all =
+        rules.iter().flatten().rev().find(|rule| rule.typ().is_none_or(|kind| kind == Default::default()));
     let all_allowed = last_for_all.is_some_and(|rule| rule.allow());
     let Some(mut process) = spec.process().clone().filter(|_| !in_user_namespace && !all_allowed) else { return };
     let Some(mut sets) = process.capabilities().clone() else { return };
@@ -144,7 +151,8 @@ fn keep_from_devices(spec: &mut Spec) {
 }
 
 fn connect_console(path: &Path) -> Result<OwnedFd> {
-    let connected = unix::connect(path).trying(|| format!("cannot connect to the console socket {}", path.display()))?;
+    let connected =
+        unix::connect(path).trying(|| format!("cannot connect to the console socket {}", path.display()))?;
     Ok(connected.into())
 }
 

@@ -85,7 +85,8 @@ fn unconditional_first(rules: Vec<Value>) -> Vec<Value> {
 fn add(rules: &mut Rules, rule: &LinuxSyscall, known: &dyn Fn(&str) -> bool) {
     let arguments = rule.args().as_deref().unwrap_or_default();
     // Two conditions on one argument cannot both be meant: they are alternatives, as runc has them.
-    let repeated = arguments.iter().any(|one| arguments.iter().filter(|other| other.index() == one.index()).count() > 1);
+    let repeated =
+        arguments.iter().any(|one| arguments.iter().filter(|other| other.index() == one.index()).count() > 1);
     for name in rule.names().iter().filter(|name| known(name)) {
         let alternatives = rules.entry(name.clone()).or_default();
         if alternatives.iter().any(|rule| rule["args"].is_null()) {

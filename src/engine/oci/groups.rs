@@ -36,7 +36,8 @@ pub fn make(spec: &Spec, id: &str) -> Result<Vec<PathBuf>> {
 
 /// `path` below `base`; a relative one below the caller's own group in it.
 fn below(base: &Path, own: &Path, path: &Path) -> PathBuf {
-    let parts = |path: &Path| path.components().filter(|part| matches!(part, Component::Normal(_))).collect::<PathBuf>();
+    let parts =
+        |path: &Path| path.components().filter(|part| matches!(part, Component::Normal(_))).collect::<PathBuf>();
     let own = base.join(parts(own));
     match path.is_absolute() || !own.exists() {
         true => base.join(parts(path)),

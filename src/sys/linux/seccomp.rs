@@ -46,7 +46,8 @@ pub fn load_with(program: &[u8], flags: Flags) -> Result<()> {
         .collect();
     let header = libc::sock_fprog { len: filters.len() as u16, filter: filters.as_ptr().cast_mut() };
     // SAFETY: the header points at `filters`, which outlives the call; the kernel copies and checks it.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags.bits(), &raw const header) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags.bits(), &raw const header) };
     if result != 0 {
         return Err(std::io::Error::last_os_error()).trying(|| "cannot load the seccomp list");
     }
