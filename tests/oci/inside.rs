@@ -3,8 +3,11 @@
 use crate::bench::Bench;
 use serde_json::{Value, json};
 
-/// Asserts that both runtimes show the same for each change of the spec.
-fn table(cases: &[(&str, &str, fn(&mut Value, &Bench))]) -> Vec<String> {
+/// A name, a script, and a change of the spec it runs in.
+type Case<'a> = (&'a str, &'a str, fn(&mut Value, &Bench));
+
+/// Asserts that both runtimes show the same for each case.
+fn table(cases: &[Case<'_>]) -> Vec<String> {
     let Some(bench) = Bench::new() else { return Vec::new() };
     let mut seen = Vec::new();
     for (name, script, change) in cases {
