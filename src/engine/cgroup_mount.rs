@@ -87,9 +87,11 @@ pub fn attach_groups(tree: &RootDir, wanted: &Mount, joined: &[PathBuf]) -> Resu
         let Some(folder) = hierarchy.mounted_at() else { continue };
         let place = tree.place(&wanted.destination().join(hierarchy.name()), PlaceKind::Folder)?;
         // In a control group namespace its own group is the root of what is mounted.
+        let shown = folder.join(hierarchy.own.strip_prefix("/").unwrap_or(&hierarchy.own));
         let mounted = match hierarchy.own == Path::new("/") {
-            true => file_system("cgroup", &hierarchy.options(), attributes),
-            false => view_with(&folder.join(hierarchy.own.strip_prefix("/").unwrap_or(&hierarchy.own)), attributes),
+            // Without a namespace of its own this may be refused.
+            true => file_system("cgroup", &hierarchy.options(), attributes).or_else(|_| view_with(&shown, attributes)),
+            false => view_with(&shown, attributes),
         };
         attach(&mounted.trying(|| format!("cannot show the box its group of {}", hierarchy.controllers))?, place)?;
         for controller in hierarchy.controllers.split(',').filter(|name| *name != hierarchy.controllers) {
