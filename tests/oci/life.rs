@@ -138,6 +138,29 @@ fn hooks_run_in_their_order_with_the_state() {
 }
 
 #[test]
+fn a_killed_creation_can_be_removed() {
+    let Some(bench) = Bench::new() else { return };
+    let notes = bench.folder.path().join("asked");
+    let mut spec = bench.spec("echo never");
+    let script = format!("echo $$ > {}; exec sleep 1000", notes.display());
+    spec["hooks"] = json!({ "createRuntime": [{ "path": "/bin/busybox", "args": ["sh", "-c", script] }] });
+    let container = bench.container(Runtime::Ours, &spec);
+    std::thread::scope(|scope| {
+        let making = scope.spawn(|| container.succeeds(&["create"]));
+        within("the hook", || fs::read_to_string(&notes).is_ok_and(|text| text.ends_with('\n')));
+        assert_eq!(container.status().as_deref(), Some("creating"));
+        assert!(!container.succeeds(&["start"]));
+        assert!(!container.succeeds(&["delete"]));
+        container.expect(&["delete", "--force"]);
+        // The hook still runs: its end is the end of the creation.
+        let hook: i32 = fs::read_to_string(&notes).unwrap().trim().parse().unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(hook), nix::sys::signal::Signal::SIGKILL).unwrap();
+        assert!(!making.join().unwrap());
+    });
+    assert_eq!(container.status(), None);
+}
+
+#[test]
 fn a_hook_that_fails_or_hangs_ends_the_making() {
     let Some(bench) = Bench::new() else { return };
     for (moment, script, timeout) in

@@ -9,6 +9,7 @@ use crate::engine::program::wants_terminal;
 use crate::model::oci::CreateRequest;
 use crate::model::{Failure, Kind, Result, Trying};
 use crate::sys::fs::{make_private_folder, remove_tree_if_exists, write_atomically};
+use crate::sys::linux::pidfd::Identity;
 use crate::sys::linux::seccomp::Flags;
 use crate::sys::linux::{clock, exe, signal, unix, userns};
 use oci_spec::runtime::{Capability, LinuxNamespaceType, Spec};
@@ -85,19 +86,23 @@ impl Making {
             seccomp,
         };
         let belongings = ProgramBelongings { start: start.into(), console };
-        let (place, spec) = (&self.place, &launch.spec);
-        let init = birth::start_program(&exe::sealed()?, &launch, request.preserved_descriptors, belongings, |pid| {
-            hooks::run(spec, Moment::Prestart, place, Status::Creating, pid)?;
-            hooks::run(spec, Moment::CreateRuntime, place, Status::Creating, pid)
-        })?;
-        let container = Container {
+        let record = |init: Identity, complete: bool| Container {
             place: self.place.clone(),
             created: clock::now_rfc3339(),
             init,
+            complete,
             cgroups: self.cgroups.clone(),
-            spec: launch.spec,
+            spec: launch.spec.clone(),
             folder: self.folder.clone(),
         };
+        let (place, spec) = (&self.place, &launch.spec);
+        let init = birth::start_program(&exe::sealed()?, &launch, request.preserved_descriptors, belongings, |pid| {
+            let init = Identity::of(pid).ok_or_else(|| Failure::new("the container's first process died"))?;
+            record(init, false).write()?;
+            hooks::run(spec, Moment::Prestart, place, Status::Creating, pid)?;
+            hooks::run(spec, Moment::CreateRuntime, place, Status::Creating, pid)
+        })?;
+        let container = record(init, true);
         let written = container.write().and_then(|()| match &request.pid_file {
             Some(path) => write_atomically(path, container.init.pid.to_string().as_bytes()),
             None => Ok(()),
@@ -165,9 +170,8 @@ pub fn start(root: &Path, id: &str, warn: &mut dyn FnMut(Failure)) -> Result<()>
     match container.look().0 {
         Status::Created => {}
         Status::Stopped => return Err(Failure::new("cannot start a container that has stopped")),
-        Status::Running | Status::Creating => {
-            return Err(Failure::new("cannot start an already running container"));
-        }
+        Status::Creating => return Err(Failure::new("cannot start a container that is still being made")),
+        Status::Running => return Err(Failure::new("cannot start an already running container")),
     }
     let socket = container.start_socket();
     let mut connection = unix::connect(&socket).trying(|| "cannot start the container")?;
@@ -223,7 +227,7 @@ pub fn delete(root: &Path, id: &str, force: bool, warn: &mut dyn FnMut(Failure))
         other => other?,
     };
     let (status, _) = container.look();
-    if status == Status::Running && !force {
+    if matches!(status, Status::Running | Status::Creating) && !force {
         let said = format!("cannot delete container {id} that is not stopped: {}", status.name());
         return Err(Failure::new(said).hint("`kill` it before, or use --force"));
     }

@@ -61,6 +61,8 @@ pub struct Container {
     /// When it was created (RFC 3339).
     pub created: String,
     pub init: Identity,
+    /// It is made to the end; before that it is there for hooks that ask, and to be removed when its maker was killed.
+    pub complete: bool,
     /// Its control groups.
     pub cgroups: Vec<PathBuf>,
     pub spec: Spec,
@@ -105,6 +107,7 @@ impl Container {
     pub fn look(&self) -> (Status, Option<Process>) {
         match self.init.open() {
             None => (Status::Stopped, None),
+            Some(process) if !self.complete => (Status::Creating, Some(process)),
             Some(process) if self.start_socket().exists() => (Status::Created, Some(process)),
             Some(process) => (Status::Running, Some(process)),
         }
