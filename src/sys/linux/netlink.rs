@@ -2,6 +2,7 @@
 
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// `NLM_F_REQUEST`: every message a program sends has it.
@@ -84,7 +85,20 @@ impl Message {
 }
 
 /// A netlink socket. It belongs to the network namespace of the thread that opened it.
-pub struct Netlink(OwnedFd);
+pub struct Netlink(ManuallyDrop<OwnedFd>);
+
+impl Drop for Netlink {
+    /// Closes the socket in a thread of its own: the kernel waits for an RCU grace period there, and for nftables to
+    /// let go of what was replaced (4 to 50 ms measured), while nothing depends on it.
+    fn drop(&mut self) {
+        // SAFETY: `self` is not used after this.
+        let socket = unsafe { ManuallyDrop::take(&mut self.0) };
+        let closing = std::thread::Builder::new().spawn(move || drop(socket));
+        // Without a thread the closure was dropped here, and the socket with it.
+        drop(closing);
+    }
+}
+
 
 impl Netlink {
     /// A socket for links, addresses and routes (`rtnetlink(7)`).
@@ -104,7 +118,7 @@ impl Netlink {
     }
 
     fn open(protocol: SockProtocol) -> io::Result<Netlink> {
-        Ok(Netlink(socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?))
+        Ok(Netlink(ManuallyDrop::new(socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?)))
     }
 
     /// Sends one request and waits for its acknowledgement.
