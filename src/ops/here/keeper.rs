@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// How long an answer may take: 200 boxes are made in a second or two, on a busy computer in several.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to say who it is, which needs no work.
+const PATIENCE_AT_HELLO: Duration = Duration::from_secs(10);
 /// How long a keeper may take to end by itself.
 const PATIENCE_AT_END: Duration = Duration::from_secs(5);
 
@@ -95,9 +97,13 @@ impl Keeper {
     /// Who it is.
     ///
     /// # Errors
-    /// It does not answer within 20 s.
+    /// It does not answer within 10 s.
     pub fn hello(&mut self) -> Result<Identity> {
-        match self.ask(&KeeperRequest::Hello, &[])?.0 {
+        let timed = |stream: &UnixStream, patience| stream.set_read_timeout(Some(patience));
+        timed(&self.stream, PATIENCE_AT_HELLO).trying(|| "cannot set how long to wait for the keeper")?;
+        let answer = self.ask(&KeeperRequest::Hello, &[]);
+        timed(&self.stream, PATIENCE).trying(|| "cannot set how long to wait for the keeper")?;
+        match answer?.0 {
             KeeperReply::Hello { build, pid } => Ok(Identity { build, pid }),
             other => Err(unexpected(&other)),
         }

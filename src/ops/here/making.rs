@@ -9,8 +9,9 @@ use crate::engine::spec::{Bind, BoxSpec};
 use crate::engine::{birth, limits, seccomp, spec};
 use crate::image::ImageConfig;
 use crate::model::{BoxWanted, Failure, ImageSource, Limits, Result, Trying};
+use crate::state::record::box_names;
 use crate::state::{BoxPaths, BoxRecord, Life};
-use crate::sys::fs::{make_folder, remove_tree_if_exists};
+use crate::sys::fs::{make_folder, remove_file_if_exists, remove_tree_if_exists};
 use crate::sys::linux::clock;
 use crate::sys::linux::credentials::give_to_root;
 use crate::sys::linux::pidfd::Identity;
@@ -278,6 +279,16 @@ fn zone_file(zone: Option<&str>) -> Result<Vec<WrittenFile>> {
     Ok(vec![WrittenFile { path: "/etc/localtime".into(), content, mode: 0o644 }])
 }
 
+/// Removes the control groups of all boxes of which there is a folder, with limits or without: a box may have been
+/// killed on its way to some.
+pub fn remove_groups(site: &Site) {
+    if let (Ok(hierarchy), Ok(names)) = (limits::find(), box_names(&site.paths)) {
+        for name in names {
+            hierarchy.remove(&Path::new(site.id.as_str()).join(name.as_str()));
+        }
+    }
+}
+
 fn group_name(site: &Site, wanted: &BoxWanted) -> PathBuf {
     Path::new(site.id.as_str()).join(wanted.name.as_str())
 }
@@ -329,7 +340,15 @@ pub fn stop(site: &Site, known: &mut KnownBox) -> Result<()> {
 /// Something in its folder cannot be removed.
 pub fn remove(site: &Site, record: &BoxRecord) -> Result<()> {
     remove_group(site, &record.wanted);
-    remove_tree_if_exists(site.paths.a_box(&record.wanted.name).folder())
+    let paths = site.paths.a_box(&record.wanted.name);
+    // First: a record never speaks of a box that is half removed.
+    remove_file_if_exists(&paths.record())?;
+    remove_tree_if_exists(paths.folder())
+}
+
+/// The first process that a box was last born with; `None` once it wrote how it ended.
+pub fn born(paths: &BoxPaths) -> Option<Identity> {
+    serde_json::from_slice(&std::fs::read(paths.exit_record()).ok()?).ok()
 }
 
 /// How a box's program ended; `None` when nobody wrote it down: it was killed, or the computer went down.
