@@ -65,7 +65,7 @@ child_killed_at_each() {
         "$DEVENV" down >/dev/null 2>&1
         rm -f "$sandbox/status"
         # The keeper and the boxes outlive `up`, and strace stays with them until told to go.
-        strace -f -o /dev/null -e "trace=$3" -e "inject=$3:signal=SIGKILL:when=$number" \
+        strace -I1 -f -o /dev/null -e "trace=$3" -e "inject=$3:signal=SIGKILL:when=$number" \
             sh -c '"$DEVENV" up; echo $? >"$1"' - "$sandbox/status" >"$sandbox/out" 2>&1 &
         tracer=$!
         within 60 test -s "$sandbox/status" || not_ok "up ends when a child is killed at call $number of $3"
@@ -95,6 +95,7 @@ if [ "$(id -u)" -eq 0 ]; then
     child_killed_at_each 1 2 pivot_root,sethostname
     child_killed_at_each 1 2 execve
 fi
+check "up" "$DEVENV" up
 same "the source is untouched" alive "$(cat page.txt)"
 same "the volume is untouched" precious "$("$DEVENV" exec -T -- cat /data/file)"
 finish

@@ -1,4 +1,4 @@
-"""Counts what runs of one journey: `census.py SANDBOX` prints `BOXES KEEPERS`.
+"""Counts what runs of one journey: `census.py SANDBOX` prints `BOXES KEEPERS`; with `--keepers` their process ids.
 
 A box is a pid namespace other than this one in which a process has mounts below SANDBOX; a keeper is a process that
 was started as one, with SANDBOX among its descriptors' paths or its environment.
@@ -19,7 +19,7 @@ def read(path):
 
 
 own = os.readlink("/proc/self/ns/pid")
-boxes, keepers = set(), 0
+boxes, keepers = set(), []
 for pid in filter(str.isdigit, os.listdir("/proc")):
     try:
         namespace = os.readlink(f"/proc/{pid}/ns/pid")
@@ -29,5 +29,5 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         if sandbox in read(f"/proc/{pid}/mountinfo"):
             boxes.add(namespace)
     elif b"__keeper" in read(f"/proc/{pid}/cmdline").split(b"\0") and sandbox in read(f"/proc/{pid}/environ"):
-        keepers += 1
-print(len(boxes), keepers)
+        keepers.append(pid)
+print(*keepers, sep="\n") if "--keepers" in sys.argv else print(len(boxes), len(keepers))

@@ -313,9 +313,15 @@ fn remove_group(site: &Site, wanted: &BoxWanted) {
 /// Ends a running box: its stop signal, and after 10 s without an end SIGKILL. Its layer stays.
 ///
 /// # Errors
-/// Its record cannot be written.
+/// It does not end.
 pub fn stop(site: &Site, known: &mut KnownBox) -> Result<()> {
     let record = &mut known.record;
+    // Before the box hears of it: whoever finds it dying knows that it is not up.
+    record.stopped = true;
+    // A full disk must not keep a box alive; at worst its end will look like an accident.
+    if let Err(failure) = record.write(&site.paths.a_box(&record.wanted.name)) {
+        site.context.events.warn(failure.chain().join(": "));
+    }
     if let Some(process) = known.process.take() {
         let wanted = record.life.as_ref().and_then(|life| life.stop_signal.as_deref()).and_then(signal::number);
         process.signal(wanted.unwrap_or(signal::TERMINATE));
@@ -330,8 +336,7 @@ pub fn stop(site: &Site, known: &mut KnownBox) -> Result<()> {
         }
     }
     remove_group(site, &record.wanted);
-    record.stopped = true;
-    record.write(&site.paths.a_box(&record.wanted.name))
+    Ok(())
 }
 
 /// Removes a box that does not run, with its layer.

@@ -160,13 +160,22 @@ impl<'a> Site<'a> {
         boxes_of(&self.paths)
     }
 
-    /// As [`Site::boxes`], for those who hold the lock. Ends boxes that run and that no record tells of: whoever
-    /// started them was killed before it could write one.
+    /// As [`Site::boxes`], for those who hold the lock. Brings to an end what a killed `devenv` left in between: boxes
+    /// that run and that no record tells of, and boxes that were asked to stop. Boxes that are just dying are waited
+    /// for.
     ///
     /// # Errors
     /// A record cannot be read, or such a box does not end.
     pub fn own_boxes(&self) -> Result<BTreeMap<BoxName, KnownBox>> {
-        let boxes = self.boxes()?;
+        let mut boxes = self.boxes()?;
+        for known in boxes.values_mut() {
+            if known.process.as_ref().is_some_and(|process| process.is_ending() && process.wait(STRAY_PATIENCE)) {
+                known.process = None;
+            }
+            if known.is_running() && known.record.stopped {
+                making::stop(self, known)?;
+            }
+        }
         for name in box_names(&self.paths)? {
             let recorded = boxes.get(&name).and_then(|known| known.record.life.as_ref()).map(|life| &life.init);
             let born = making::born(&self.paths.a_box(&name)).filter(|born| Some(born) != recorded);
