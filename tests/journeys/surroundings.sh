@@ -130,7 +130,8 @@ sys.exit(1)'
         printf 'image = "host"\ncommand = ["sleep", "1000"]\n' >devenv.toml
         check "without limits again" "$DEVENV" up
         wait $exec_pid
-        same "no control group is left" "" "$(find /sys/fs/cgroup -type d -path '*/devenv/p-bad-*' 2>/dev/null)"
+        id=$(basename "$DEVENV_HOME"/data/projects/p-bad-*)
+        same "no control group is left" "" "$(find /sys/fs/cgroup -type d -path "*/devenv/$id*" 2>/dev/null)"
     fi
     "$DEVENV" down >/dev/null 2>&1
 fi

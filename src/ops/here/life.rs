@@ -74,7 +74,11 @@ fn settle_network(site: &Site, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<()
             match record {
                 Some(mut record) => {
                     record.keeper = None;
-                    record.write(&site.paths)
+                    // A full disk must not keep anything up; a keeper that is gone is known by its absence too.
+                    if let Err(failure) = record.write(&site.paths) {
+                        site.context.events.warn(failure.chain().join(": "));
+                    }
+                    Ok(())
                 }
                 None => Ok(()),
             }

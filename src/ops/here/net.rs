@@ -19,7 +19,8 @@ use std::time::Duration;
 /// How long the kernel may take to end a killed keeper.
 const LOST_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The record of a project, with the subnet and addresses it keeps from now on.
+/// The record of a project, with the subnet and addresses it keeps from now on. Boxes that run keep theirs also when
+/// the old record is lost.
 ///
 /// # Errors
 /// A wanted address does not fit, or the subnet is full.
@@ -28,6 +29,7 @@ pub fn settle(
     project: &Project,
     old: Option<ProjectRecord>,
     boxes: &[&BoxWanted],
+    known: &BTreeMap<BoxName, KnownBox>,
 ) -> Result<ProjectRecord> {
     let subnet = match (project.network.subnet, &old) {
         (Some((address, prefix)), _) => Subnet { address, prefix },
@@ -41,6 +43,11 @@ pub fn settle(
     let mut record =
         old.unwrap_or_else(|| ProjectRecord::new(id, project.name.clone(), folder, subnet.address, subnet.prefix));
     let wanted: Vec<Wanted> = boxes.iter().map(|b| Wanted { name: b.name.clone(), address: b.ip }).collect();
+    for (name, known) in known.iter().filter(|(_, known)| known.is_running()) {
+        if let Some(life) = &known.record.life {
+            record.addresses.entry(name.clone()).or_insert(life.ip);
+        }
+    }
     let remembered = record.addresses.clone();
     record.addresses.extend(choose_addresses(subnet, &wanted, &remembered)?);
     record.name = project.name.clone();

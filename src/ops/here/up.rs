@@ -59,10 +59,10 @@ fn steps(
 pub fn make(site: &Site, project: &Project, request: &UpRequest) -> Result<()> {
     let boxes = site.own_boxes()?;
     let steps = steps(site, project, &boxes, request)?;
-    if steps.is_empty() && net::keeper(site).is_some() {
+    let old = site.record()?;
+    if steps.is_empty() && old.is_some() && net::keeper(site).is_some() {
         return Ok(());
     }
-    let old = site.record()?;
     Up { site, project, boxes, steps, undo: Undo::default(), program: None }.run(old)
 }
 
@@ -91,7 +91,7 @@ impl Up<'_> {
     fn take_steps(&mut self, old: Option<ProjectRecord>) -> Result<Vec<BoxName>> {
         let site = self.site;
         let running = self.running_after();
-        let mut record = net::settle(site, self.project, old.clone(), &running)?;
+        let mut record = net::settle(site, self.project, old.clone(), &running, &self.boxes)?;
         let network = net::plan(&record, &self.project.network, running.iter().copied());
         // Before the user namespace is entered: only out here root may bind low ports.
         let bound = net::bind_privileged(&network);
@@ -115,8 +115,8 @@ impl Up<'_> {
     /// Removes what a killed `devenv` left of boxes that it had not recorded yet.
     fn sweep(&self) -> Result<()> {
         let names = box_names(&self.site.paths)?;
-        let unknown = names.iter().filter(|name| !self.boxes.contains_key(name));
-        unknown.map(|name| remove_tree_if_exists(self.site.paths.a_box(name).folder())).collect()
+        let mut unknown = names.iter().filter(|name| !self.boxes.contains_key(name));
+        unknown.try_for_each(|name| remove_tree_if_exists(self.site.paths.a_box(name).folder()))
     }
 
     /// The boxes that run when all is done.
