@@ -8,7 +8,7 @@ use crate::model::{Failure, Result, Trying};
 use crate::sys::linux::clone::{self, Forked, Namespaces, fork_into, leave_into};
 use crate::sys::linux::credentials::{new_session, set_host_name};
 use crate::sys::linux::pidfd::Identity;
-use crate::sys::linux::{mount, pipe, signal, spawn, userns};
+use crate::sys::linux::{facts, mount, pipe, signal, spawn, userns};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -43,7 +43,9 @@ pub fn start(program: &OwnedFd, launch: &Launch, belongings: Belongings) -> Resu
     let (report_read, report_write) = pipe::new()?;
     let descriptors =
         vec![document, report_write, belongings.exit_record, belongings.log, belongings.network, belongings.router];
-    let mut child = spawn::with_descriptors(program, &["__box"], descriptors)?;
+    // The name tells people who look at processes which box it is; the box itself sees it too.
+    let name = launch.spec.hostname().clone().unwrap_or_default();
+    let mut child = spawn::with_descriptors(program, &["__box", &name], descriptors)?;
     let outcome = read_reports(report_read);
     let _ = child.wait();
     outcome
@@ -129,6 +131,7 @@ fn make(pipe: &File) -> Result<()> {
 /// The life of a box's first process.
 fn live(launch: &Launch, log: OwnedFd, exit_record: File, pipe: &mut File) -> Result<()> {
     signal::block_all();
+    facts::set_name(c"devenv-box");
     new_session();
     let sources = rootfs::open_sources(&launch.spec)?;
     let seccomp =

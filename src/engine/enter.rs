@@ -11,6 +11,7 @@ use crate::sys::linux::clone::{self, Forked, Namespaces, fork_into};
 use crate::sys::linux::credentials::new_session;
 use crate::sys::linux::pidfd::{Identity, Process};
 use crate::sys::linux::rootdir::RootDir;
+use crate::sys::linux::streams::Streams;
 use crate::sys::linux::{facts, pipe, pty, signal, spawn, userns};
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
@@ -46,7 +47,7 @@ pub fn begin(enter: &Enter) -> Failure {
         Ok(document) => {
             let program = PathBuf::from(format!("/proc/{}/exe", enter.init.pid));
             let number = document.as_raw_fd().to_string();
-            let error = spawn::become_program(&program, &["__enter", &number]);
+            let error = spawn::become_program(&program, &["__enter", &number], &["TERM", "NO_COLOR"]);
             Failure::because("cannot enter the box", error)
         }
         Err(failure) => failure,
@@ -103,10 +104,11 @@ fn find_shell(wanted: &[String]) -> Result<String> {
 
 fn start(payload: Payload, terminal: Option<pty::Pair>) -> Result<i32> {
     let (mut trouble, trouble_write) = pipe::new().map(|(read, write)| (File::from(read), File::from(write)))?;
+    let streams = if terminal.is_none() { Streams::apart_from_terminals()? } else { Streams::default() };
     match fork_into(Namespaces::default())? {
         Forked::Child => {
             drop(trouble);
-            let failed = become_payload(payload, terminal);
+            let failed = streams.take().err().unwrap_or_else(|| become_payload(payload, terminal));
             let _ = (&trouble_write).write_all(&serde_json::to_vec(&report(&failed)).unwrap_or_default());
             std::process::exit(127)
         }
@@ -124,7 +126,7 @@ fn start(payload: Payload, terminal: Option<pty::Pair>) -> Result<i32> {
                     drop(pair.terminal);
                     pty::relay(pair.controller, &process)?;
                 }
-                None => pty::forward_signals(&process),
+                None => streams.relay(&process)?,
             }
             Ok(signal::wait_for(pid))
         }

@@ -79,6 +79,8 @@ impl Payload {
         if self.single_id {
             appear_as(self.uid, self.gid)?;
         }
+        // Until the program is executed nobody in the box may look into this process.
+        facts::clear_dumpable();
         if let Some(sets) = &self.sets {
             capability::limit_bounding(sets)?;
         }

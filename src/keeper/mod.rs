@@ -7,7 +7,7 @@ mod log;
 use crate::model::wire::KeeperStart;
 use crate::model::{Result, Trying};
 use crate::ops::here::supervise::Supervision;
-use crate::sys::linux::{socket, unix};
+use crate::sys::linux::{facts, socket, unix};
 use connection::Connection;
 use log::log;
 use std::io::Read;
@@ -26,6 +26,7 @@ const LONGEST_START_BYTES: u64 = 16 << 20;
 
 /// Runs until asked to quit (`Quit`, SIGTERM).
 pub fn main() -> ExitCode {
+    facts::set_name(c"devenv-keeper");
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -52,7 +52,12 @@ impl Layout {
         &self.settings
     }
 
-    /// The folder of all that is kept; hidden from boxes that see this computer's own tree.
+    /// Folders with our state, hidden from boxes that see this computer's own tree.
+    pub fn private_folders(&self) -> [&Path; 2] {
+        [&self.data, &self.run]
+    }
+
+    /// The folder of all that is kept.
     pub fn data(&self) -> &Path {
         &self.data
     }

@@ -30,7 +30,7 @@ refuses "a key for later" 2 'replicas' "$DEVENV" up
 cd "$work" || exit 1
 mkdir empty
 cd empty || exit 1
-refuses "no devenv.toml" 2 'devenv.toml' "$DEVENV" up
+refuses "no devenv.toml" 1 'devenv.toml' "$DEVENV" up
 refuses "no such command" 2 'frobnicate' "$DEVENV" frobnicate
 
 cd "$work/keys" || exit 1
@@ -67,7 +67,8 @@ kill "$proxy"
 "$DEVENV" down >/dev/null 2>&1
 "$DEVENV" image prune >/dev/null 2>&1 </dev/null
 for reference in $("$DEVENV" image list --json | jq -r '.[].reference'); do "$DEVENV" image rm "$reference" >/dev/null 2>&1; done
-faulty --cut-after 1000000
+# So early that nothing is ever gained: whoever gets on goes on.
+faulty --cut-after 100
 refuses "a registry that always cuts" 1 'debian|layer|connection' "$DEVENV" up
 same "leaves no image" 0 "$("$DEVENV" image list --json | jq length)"
 kill "$proxy"

@@ -37,6 +37,6 @@ same "the port moved" 18301 "$(host_port dev 8000)"
 sed -i '/services.side/,$d' devenv.toml
 check "up with the service gone" "$DEVENV" up
 same "dev is untouched" "$dev" "$(field dev pid)"
-exits "the service is gone" 1 kill -0 "$side"
+check "the service is gone" within 5 sh -c '! kill -0 "$1"' - "$side"
 same "config show names the image" host "$("$DEVENV" config show 2>/dev/null | grep -o 'host' | head -n1)"
 finish

@@ -37,7 +37,7 @@ play "Ctrl-C interrupts the command, not the shell" "$DEVENV" shell <<'KEYS'
 expect [$#] 
 send PS1='ready'\\> \r
 expect ready>
-send echo go; sleep 100\r
+send sh -c 'echo go; exec sleep 100'\r
 expect go\r\n
 send \x03
 expect ready>

@@ -9,7 +9,9 @@ mounts  = [".:/src"]
 ports   = ["18200"]
 volumes = ["data:/data"]
 command = ["python3", "-m", "http.server", "18200"]'
-echo "$file" | project first
+project first <<END
+$file
+END
 echo first >page.txt
 check "first up" "$DEVENV" up
 cd "$work/first" || exit 1

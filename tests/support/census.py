@@ -1,7 +1,7 @@
 """Counts what runs of one journey: `census.py SANDBOX` prints `BOXES KEEPERS`; with `--keepers` their process ids.
 
 A box is a pid namespace other than this one in which a process has mounts below SANDBOX; a keeper is a process that
-was started as one, with SANDBOX among its descriptors' paths or its environment.
+was started as one, with SANDBOX in its command line or environment.
 """
 
 import os
@@ -28,6 +28,8 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     if namespace != own:
         if sandbox in read(f"/proc/{pid}/mountinfo"):
             boxes.add(namespace)
-    elif b"__keeper" in read(f"/proc/{pid}/cmdline").split(b"\0") and sandbox in read(f"/proc/{pid}/environ"):
+        continue
+    line = read(f"/proc/{pid}/cmdline")
+    if b"__keeper" in line.split(b"\0") and sandbox in line + read(f"/proc/{pid}/environ"):
         keepers.append(pid)
 print(*keepers, sep="\n") if "--keepers" in sys.argv else print(len(boxes), len(keepers))

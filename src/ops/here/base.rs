@@ -32,7 +32,7 @@ impl Computer {
     /// # Errors
     /// Its folder cannot be made.
     pub fn store(&self) -> Result<Store> {
-        let ids = match self.mode {
+        let ids = match self.mode() {
             IdMode::Many { count } => LayerIds::Mapped { count },
             IdMode::Single => LayerIds::Single,
         };

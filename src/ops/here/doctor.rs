@@ -70,7 +70,7 @@ fn user_namespaces() -> Finding {
 fn ids(computer: &Computer) -> Finding {
     let topic = "user ids";
     let user = &computer.host.user_name;
-    match computer.mode {
+    match computer.mode() {
         IdMode::Many { .. } if computer.host.uid == 0 => good(topic, "root: every id is itself"),
         IdMode::Many { count } if count >= 65_536 => good(topic, format!("{count} ids by newuidmap")),
         IdMode::Many { count } => {
@@ -96,7 +96,7 @@ fn overlay(computer: &Computer) -> Finding {
     let data = computer.layout.data();
     let existing = data.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let kind = facts::file_system(existing).unwrap_or("local");
-    let map = computer.map.clone();
+    let map = computer.map().clone();
     let place = existing.to_owned();
     match probe::in_child(move || probe::overlay(&map, &place)) {
         Ok(()) => good(topic, format!("works on {} ({kind})", existing.display())),

@@ -61,7 +61,7 @@ fn fetch(context: &Context, source: &ImageSource, name: Option<ImageReference>) 
     let computer = Computer::look()?;
     let settings = computer.settings()?;
     interrupt::watch();
-    userns::enter_new(&computer.map)?;
+    userns::enter_new(computer.map())?;
     let store = computer.store()?;
     let image = store.obtain(source, &settings, true, &interrupt::wanted, &context.events)?;
     if let Some(name) = &name {
@@ -76,7 +76,7 @@ fn fetch(context: &Context, source: &ImageSource, name: Option<ImageReference>) 
 /// There is no such image.
 pub fn image_remove(_: &Context, names: &[String]) -> Result<()> {
     let computer = Computer::look()?;
-    userns::enter_new(&computer.map)?;
+    userns::enter_new(computer.map())?;
     let store = computer.store()?;
     for name in names {
         store.remove(name)?;
@@ -90,7 +90,7 @@ pub fn image_remove(_: &Context, names: &[String]) -> Result<()> {
 /// Something cannot be removed.
 pub fn image_prune(_: &Context) -> Result<u64> {
     let computer = Computer::look()?;
-    userns::enter_new(&computer.map)?;
+    userns::enter_new(computer.map())?;
     computer.store()?.prune(&everything_used(&computer, false)?)
 }
 

@@ -79,7 +79,8 @@ impl Keeper {
         let output = output.trying(|| format!("cannot open the log {}", log.display()))?;
         let stdin = hold_text(&serde_json::to_vec(start).trying(|| "cannot write down how the keeper starts")?)
             .trying(|| "cannot hand the keeper how it starts")?;
-        let arguments = [OsStr::new(ENTRY)];
+        // The socket tells people who look at processes whose keeper it is.
+        let arguments = [OsStr::new(ENTRY), socket.as_os_str()];
         detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra: listener.into() })
             .trying(|| format!("cannot start the keeper ({})", program.display()))?;
         let connected = unix::connect(socket).trying(|| "the keeper does not listen").and_then(Keeper::over);
@@ -204,6 +205,30 @@ fn hold_text(text: &[u8]) -> io::Result<File> {
     file.write_all(text)?;
     file.rewind()?;
     Ok(file)
+}
+
+/// The first port of the plan that somebody else holds, as the failure it would end in. To be asked before entering a
+/// user namespace: from there the processes of the host cannot be looked into. `own` are ports that this project's
+/// living keeper holds.
+pub fn find_taken<'p>(
+    plan: &NetworkPlan,
+    own: impl Iterator<Item = &'p PublishedPort>,
+    own_keeper: impl Fn(u32) -> bool,
+) -> Option<Failure> {
+    let own: Vec<(u16, Protocol)> = own.map(|port| (port.host_port, port.protocol)).collect();
+    let requests = plan.boxes.iter().flat_map(|b| b.ports.iter().map(|request| (&b.name, request)));
+    let mut fixed = requests.filter_map(|(name, request)| match request.host {
+        HostPort::Exactly(port) if !own.contains(&(port, request.protocol)) => Some((name, request, port)),
+        _ => None,
+    });
+    let (name, request, _) = fixed.find(|(_, request, port)| {
+        match holder::find(request.address, *port, request.protocol) {
+            // A keeper that was started and not recorded yet, when `up` was killed.
+            Some(Holder::Process { pid, .. }) => !own_keeper(pid),
+            holder => holder.is_some(),
+        }
+    })?;
+    Some(describe_taken(name, request))
 }
 
 /// Binds the ports of the plan that only root may, as far as they are free. To be called before entering a user

@@ -110,6 +110,9 @@ impl Followed {
 
 /// The last `count` lines of `content`.
 pub fn last_lines(content: &[u8], count: u64) -> &[u8] {
+    if count == 0 {
+        return &[];
+    }
     let body = content.strip_suffix(b"\n").unwrap_or(content);
     let mut left = count;
     for (at, byte) in body.iter().enumerate().rev() {
@@ -120,7 +123,7 @@ pub fn last_lines(content: &[u8], count: u64) -> &[u8] {
             }
         }
     }
-    if count == 0 { &[] } else { content }
+    content
 }
 
 #[cfg(test)]

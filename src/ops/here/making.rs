@@ -172,7 +172,8 @@ pub fn root_of(site: &Site, wanted: &BoxWanted, layers: &[PathBuf], upper: PathB
         return Root::Layers { lowers: layers.to_vec(), upper, work };
     }
     let fixed = ["/root", "/run", "/tmp", "/mnt", "/media"].map(PathBuf::from);
-    let own = [site.computer.host.home.clone(), site.computer.layout.data().to_owned()];
+    let own = site.computer.layout.private_folders().map(Path::to_owned);
+    let own = own.into_iter().chain([site.computer.host.home.clone()]);
     let hidden = fixed.into_iter().chain(own).filter(|path| path != Path::new("/")).collect();
     Root::Host { layers: layers.to_vec(), upper, work, hidden }
 }

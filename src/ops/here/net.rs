@@ -142,7 +142,16 @@ pub fn set(site: &Site, keeper: &mut Keeper, plan: &NetworkPlan, bound: &[OwnedF
     Ok(set)
 }
 
-/// Binds what only root may bind; to be called before entering a user namespace.
-pub fn bind_privileged(plan: &NetworkPlan) -> Vec<OwnedFd> {
-    keeper::bind_privileged(plan)
+/// What has to be done about ports before entering a user namespace: fails when one is taken by somebody who can be
+/// named only out here, and binds those that only root may bind.
+///
+/// # Errors
+/// A port is taken.
+pub fn claim_ports(site: &Site, plan: &NetworkPlan, old: Option<&ProjectRecord>) -> Result<Vec<OwnedFd>> {
+    let living = old.filter(|record| record.keeper.as_ref().is_some_and(Identity::is_alive));
+    let own = living.into_iter().flat_map(|record| record.ports.values().flatten());
+    match keeper::find_taken(plan, own, |pid| keeper(site).is_some_and(|keeper| keeper.pid() == pid)) {
+        Some(failure) => Err(failure),
+        None => Ok(keeper::bind_privileged(plan)),
+    }
 }

@@ -15,6 +15,7 @@ use crate::sys::linux::facts;
 use crate::sys::linux::pidfd::Process;
 use crate::sys::linux::signal;
 use crate::sys::linux::userns::{self, IdMap};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,33 +24,48 @@ use std::time::Duration;
 pub struct Computer {
     pub host: Host,
     pub layout: Layout,
-    pub map: IdMap,
-    pub mode: IdMode,
+    /// Looked up when first asked for: entering a box needs none of it.
+    ids: OnceCell<(IdMap, IdMode)>,
 }
 
 impl Computer {
-    /// Looks at the user's account, ids and folders.
+    /// Looks at the user's account and folders.
     ///
     /// # Errors
     /// No home folder is known.
     pub fn look() -> Result<Computer> {
         let host = host();
         let layout = Layout::find(&host)?;
-        let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        let has_tools = ["newuidmap", "newgidmap"].iter().all(|tool| find_program(tool).is_some());
-        let (map, mode) = ids::choose(
-            &host,
-            &text("/etc/subuid"),
-            &text("/etc/subgid"),
-            &text("/proc/self/uid_map"),
-            &text("/proc/self/gid_map"),
-            has_tools,
-        );
-        Ok(Computer { host, layout, map, mode })
+        Ok(Computer { host, layout, ids: OnceCell::new() })
+    }
+
+    /// The id map of this user's boxes. First asked before a user namespace is entered: inside it the answers differ.
+    pub fn map(&self) -> &IdMap {
+        &self.ids().0
+    }
+
+    /// How many ids boxes have.
+    pub fn mode(&self) -> IdMode {
+        self.ids().1
     }
 
     pub fn has_single_id(&self) -> bool {
-        self.mode == IdMode::Single
+        self.mode() == IdMode::Single
+    }
+
+    fn ids(&self) -> &(IdMap, IdMode) {
+        self.ids.get_or_init(|| {
+            let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+            let has_tools = ["newuidmap", "newgidmap"].iter().all(|tool| find_program(tool).is_some());
+            ids::choose(
+                &self.host,
+                &text("/etc/subuid"),
+                &text("/etc/subgid"),
+                &text("/proc/self/uid_map"),
+                &text("/proc/self/gid_map"),
+                has_tools,
+            )
+        })
     }
 }
 
@@ -194,6 +210,7 @@ impl<'a> Site<'a> {
     /// # Errors
     /// The kernel forbids user namespaces, or the ids cannot be mapped.
     pub fn enter(&self, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<()> {
+        let map = self.computer.map();
         let keeper = net::keeper(self);
         let live = boxes.values().filter_map(|known| known.process.as_ref()).chain(keeper.as_ref());
         for process in live {
@@ -201,7 +218,7 @@ impl<'a> Site<'a> {
                 return Ok(());
             }
         }
-        userns::enter_new(&self.computer.map)
+        userns::enter_new(map)
     }
 }
 

@@ -55,6 +55,8 @@ impl Undo {
             tell(restore_network(site, old, boxes));
         }
         if boxes.is_empty() {
+            // Also one that an `up` before this one left, killed before it had a box.
+            tell(restore_network(site, None, boxes));
             tell(forget(site));
         }
     }

@@ -93,8 +93,7 @@ impl Up<'_> {
         let running = self.running_after();
         let mut record = net::settle(site, self.project, old.clone(), &running, &self.boxes)?;
         let network = net::plan(&record, &self.project.network, running.iter().copied());
-        // Before the user namespace is entered: only out here root may bind low ports.
-        let bound = net::bind_privileged(&network);
+        let bound = net::claim_ports(site, &network, old.as_ref())?;
         site.enter(&self.boxes)?;
         self.sweep()?;
         let store = site.computer.store()?;

@@ -107,9 +107,13 @@ pub fn clear_ambient() {
 pub fn limit_bounding(sets: &Sets) -> Result<()> {
     for number in 0..64 {
         // SAFETY: prctl with plain numbers touches no memory of ours.
-        let known = unsafe { libc::prctl(libc::PR_CAPBSET_READ, number as libc::c_ulong, 0, 0, 0) };
-        if known != 1 || sets.bounding.has(number) {
-            continue;
+        let held = unsafe { libc::prctl(libc::PR_CAPBSET_READ, number as libc::c_ulong, 0, 0, 0) };
+        match held {
+            // Beyond the last one this kernel knows.
+            ..0 => return Ok(()),
+            0 => continue,
+            _ if sets.bounding.has(number) => continue,
+            _ => {}
         }
         // SAFETY: as above.
         if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number as libc::c_ulong, 0, 0, 0) } != 0 {

@@ -33,7 +33,8 @@ pub fn spawn(wanted: Detached<'_>) -> io::Result<()> {
     // SAFETY: the kernel just made it for us.
     let _held = unsafe { OwnedFd::from_raw_fd(extra) };
     let mut command = Command::new(wanted.program);
-    command.args(wanted.arguments).current_dir("/").stdin(wanted.stdin);
+    // It outlives whoever starts it: none of that environment is its business.
+    command.args(wanted.arguments).env_clear().current_dir("/").stdin(wanted.stdin);
     command.stdout(wanted.output.try_clone()?).stderr(Stdio::from(wanted.output));
     // SAFETY: between fork and exec only setsid, fork, _exit and dup2 are called, all async-signal-safe; the
     // descriptor stays open until `spawn` returns because `_held` lives that long.

@@ -32,6 +32,11 @@ pub fn set_dumpable() {
     let _ = nix::sys::prctl::set_dumpable(true);
 }
 
+/// Keeps processes without CAP_SYS_PTRACE from looking into this one, until it executes another program.
+pub fn clear_dumpable() {
+    let _ = nix::sys::prctl::set_dumpable(false);
+}
+
 /// One line of /etc/passwd (passwd(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -98,6 +103,11 @@ pub fn file_system(path: &Path) -> Option<&'static str> {
         0x5846_5342 => "xfs",
         _ => return None,
     })
+}
+
+/// Names this process in `ps` and `top` (prctl(2), PR_SET_NAME): at most 15 bytes.
+pub fn set_name(name: &std::ffi::CStr) {
+    let _ = nix::sys::prctl::set_name(name);
 }
 
 #[cfg(test)]

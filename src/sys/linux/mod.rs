@@ -26,6 +26,7 @@ pub mod signal;
 pub mod socket;
 pub mod spawn;
 pub mod splice;
+pub mod streams;
 pub mod tree;
 pub mod unix;
 pub mod userns;

@@ -211,32 +211,3 @@ impl Relay {
         }
     }
 }
-
-/// Waits for the end of `process`, whose standard streams are ours, passing signals on: it leads a session of its
-/// own, so the terminal's keys reach only us.
-pub fn forward_signals(process: &Process) {
-    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
-    let mut set: SigSet = signals.into_iter().collect();
-    set.add(Signal::SIGTSTP);
-    let changes =
-        set.thread_block().and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK));
-    let Ok(changes) = changes else { return };
-    loop {
-        let mut places =
-            [PollFd::new(process.as_fd(), PollFlags::POLLIN), PollFd::new(changes.as_fd(), PollFlags::POLLIN)];
-        let polled = poll(&mut places, PollTimeout::NONE);
-        while let Ok(Some(signal)) = changes.read_signal() {
-            match signal.ssi_signo as i32 {
-                libc::SIGTSTP => {
-                    process.signal(libc::SIGSTOP);
-                    super::signal::stop_self();
-                    process.signal(libc::SIGCONT);
-                }
-                number => process.signal(number),
-            }
-        }
-        if polled.is_ok() && places[0].revents().is_some_and(|found| !found.is_empty()) {
-            return;
-        }
-    }
-}

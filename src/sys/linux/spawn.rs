@@ -14,7 +14,8 @@ use std::process::{Child, Command, Stdio};
 pub fn with_descriptors(program: &OwnedFd, arguments: &[&str], descriptors: Vec<OwnedFd>) -> Result<Child> {
     let placement = Placement::of(&descriptors, Some(program));
     let mut command = Command::new(placement.program_path());
-    command.args(arguments).arg0("devenv").stdin(Stdio::null());
+    // The user's environment holds secrets, and the child is about to live among strangers.
+    command.args(arguments).arg0("devenv").env_clear().stdin(Stdio::null());
     placement.apply_to(&mut command);
     let child = command.spawn().trying(|| "cannot run this program again");
     drop(descriptors);
@@ -76,9 +77,11 @@ pub fn inherited(number: RawFd) -> OwnedFd {
     descriptor
 }
 
-/// Becomes `program` with these words, keeping environment and standard streams. Returns only when it cannot.
-pub fn become_program(program: &Path, arguments: &[&str]) -> std::io::Error {
-    Command::new(program).args(arguments).arg0("devenv").exec()
+/// Becomes `program` with these words, keeping the standard streams, and of the environment only `kept`. Returns only
+/// when it cannot.
+pub fn become_program(program: &Path, arguments: &[&str], kept: &[&str]) -> std::io::Error {
+    let kept = kept.iter().filter_map(|name| Some((name, crate::sys::environment::variable(name)?)));
+    Command::new(program).args(arguments).arg0("devenv").env_clear().envs(kept).exec()
 }
 
 /// As [`with_descriptors`], and hands each line it writes to `heard`. Gives its exit code.
@@ -96,7 +99,7 @@ pub fn lines_of(
     let placement = Placement::of(&descriptors, None);
     let error_write = write.try_clone().trying(|| "no descriptors are left")?;
     let mut command = Command::new(program);
-    command.args(arguments).arg0("devenv").stdin(Stdio::null()).stdout(write).stderr(error_write);
+    command.args(arguments).arg0("devenv").env_clear().stdin(Stdio::null()).stdout(write).stderr(error_write);
     placement.apply_to(&mut command);
     let mut child = command.spawn().trying(|| format!("cannot run {}", program.display()))?;
     drop((command, descriptors));
