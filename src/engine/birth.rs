@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 /// Descriptors a box is born with, in the order of their numbers from 3 on.
 pub struct Belongings {
-    /// Where the box's first process writes how its program ended.
+    /// Where it is written who the box's first process is, and by that in the end how its program ended.
     pub exit_record: OwnedFd,
     /// Standard output and error of the box's program.
     pub log: OwnedFd,
@@ -192,18 +192,24 @@ fn make(pipe: &File, first: i32) -> Result<()> {
     mount::isolate(true)?;
     let mut pipe = pipe.try_clone().trying(|| "cannot report")?;
     let inner = Namespaces { user: false, mount: false, ..plan.made };
-    // Closing it tells the child that its birth was reported, so that it cannot be ready before it was born.
+    // A word in it tells the child that its birth was written down and reported: it cannot be ready before it was
+    // born, nor run unknown to everybody.
     let (told, tell) = pipe::new()?;
     match fork_into(inner)? {
         // The child reports the rest itself, after this process is gone.
         Forked::Parent { pid, .. } => {
+            if let Held::Supervisor { exit_record, .. } = &held {
+                init::note_birth(pid as u32, exit_record)?;
+            }
             send(&mut pipe, &Report::Born { pid: pid as u32 });
-            drop(tell);
-            Ok(())
+            (&File::from(tell)).write_all(b"x").trying(|| "the box ended at once")
         }
         Forked::Child => {
             drop(tell);
-            let _ = File::from(told).read(&mut [0]);
+            // An end without a word: whoever made this process was killed before it wrote down that it exists.
+            if File::from(told).read_exact(&mut [0]).is_err() {
+                std::process::exit(255)
+            }
             if let Err(failed) = live(&launch, &plan, early, held, &mut pipe) {
                 send(&mut pipe, &report(&failed));
             }

@@ -5,6 +5,7 @@ use super::payload::Payload;
 use crate::model::{Failure, Result, Trying};
 use crate::sys::linux::clone::{Forked, Namespaces, fork_into};
 use crate::sys::linux::credentials::new_session;
+use crate::sys::linux::pidfd::Identity;
 use crate::sys::linux::{pipe, signal};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -91,10 +92,21 @@ fn say_farewell() {
     }
 }
 
+/// Writes into a new box's exit record who its first process is, so that it is found also when whoever starts it is
+/// killed before a record of the box tells of it.
+///
+/// # Errors
+/// The disk is full, or the process ended.
+pub fn note_birth(pid: u32, exit_record: &File) -> Result<()> {
+    let identity = Identity::of(pid).ok_or_else(|| Failure::new("the box ended at once"))?;
+    let text = serde_json::to_vec(&identity).trying(|| "cannot describe the box's first process")?;
+    exit_record.write_all_at(&text, 0).trying(|| "cannot write down the box's first process")
+}
+
 /// Writes the exit record and ends: the kernel then kills what is left in the box (pid_namespaces(7)).
 fn finish(code: i32, exit_record: &File) -> ! {
     let ended_at_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let record = serde_json::to_vec(&ExitRecord { exit_code: code, ended_at_s }).unwrap_or_default();
-    let _ = exit_record.write_all_at(&record, 0);
+    let _ = exit_record.set_len(0).and_then(|()| exit_record.write_all_at(&record, 0));
     std::process::exit(code)
 }

@@ -2,7 +2,9 @@
 
 use crate::model::{Failure, Limits, Result, Trying};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Where the control groups of boxes can be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +78,11 @@ impl Hierarchy {
         made
     }
 
-    /// Removes the group `name` and the project's when it is the last. Groups with processes stay.
+    /// Removes the group `name` and the project's when it is the last. A group in which processes stay stays.
     pub fn remove(&self, name: &Path) {
         for folder in self.folders(name) {
-            for folder in folder.ancestors().take(name.components().count() + 1) {
+            remove_when_empty(&folder);
+            for folder in folder.ancestors().skip(1).take(name.components().count()) {
                 if fs::remove_dir(folder).is_err() {
                     break;
                 }
@@ -94,6 +97,20 @@ impl Hierarchy {
                 ["memory", "cpu", "pids"].map(|controller| root.join(controller).join("devenv").join(name)).into()
             }
         }
+    }
+}
+
+/// How long those who entered a box may take to notice its end.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// Removes a group, waiting a little for processes that are about to leave it: nothing tells when they have.
+fn remove_when_empty(folder: &Path) {
+    let deadline = Instant::now() + LEAVING;
+    while let Err(error) = fs::remove_dir(folder)
+        && error.kind() == ErrorKind::ResourceBusy
+        && Instant::now() < deadline
+    {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -20,14 +20,26 @@ pub fn programs(folder: &Path, architecture: &str) -> Result<Vec<PathBuf>> {
     let digest = Sha256::digest(format!("{EDITION}{architecture}{CALLS}{REFUSED}").as_bytes());
     let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let paths: Vec<PathBuf> = (0..lists.len()).map(|n| folder.join(format!("{name}-{n}.bpf"))).collect();
-    if paths.iter().all(|path| path.exists()) {
+    let sum_path = folder.join(format!("{name}.sha256"));
+    // A program cut short is one the kernel refuses, or worse, one that it takes.
+    if sum_of(&paths).is_some_and(|sum| std::fs::read(&sum_path).is_ok_and(|kept| kept == sum)) {
         return Ok(paths);
     }
     make_folder(folder)?;
     for (list, path) in lists.iter().zip(&paths) {
         write_atomically(path, &compile(list, architecture)?)?;
     }
+    write_atomically(&sum_path, &sum_of(&paths).unwrap_or_default())?;
     Ok(paths)
+}
+
+/// SHA-256 of the files one after the other; `None` when one cannot be read.
+fn sum_of(paths: &[PathBuf]) -> Option<Vec<u8>> {
+    let mut sum = Sha256::new();
+    for path in paths {
+        sum.update(std::fs::read(path).ok()?);
+    }
+    Some(sum.finalize().to_vec())
 }
 
 /// What one program does with the calls it names, and with all others.
@@ -119,6 +131,10 @@ mod tests {
             let before = std::fs::metadata(&paths[0]).unwrap().modified().unwrap();
             assert_eq!(programs(folder.path(), architecture).unwrap(), paths);
             assert_eq!(std::fs::metadata(&paths[0]).unwrap().modified().unwrap(), before);
+            let whole = std::fs::read(&paths[0]).unwrap();
+            std::fs::write(&paths[0], &whole[..whole.len() / 2]).unwrap();
+            assert_eq!(programs(folder.path(), architecture).unwrap(), paths);
+            assert_eq!(std::fs::read(&paths[0]).unwrap(), whole);
         }
         assert!(programs(tempfile::tempdir().unwrap().path(), "z80").is_err());
     }

@@ -92,7 +92,9 @@ impl Layout {
 
 /// Where sockets go: short-lived, on this computer only, nobody else's.
 fn run_folder(host: &Host) -> Result<PathBuf> {
-    if let Some(folder) = path_variable("XDG_RUNTIME_DIR") {
+    // One that is missing or somebody else's comes along with su(1) and sudo(8).
+    let own = |folder: &PathBuf| crate::sys::fs::is_own_folder(folder, host.uid);
+    if let Some(folder) = path_variable("XDG_RUNTIME_DIR").filter(own) {
         return Ok(folder.join("devenv"));
     }
     if host.uid == 0 {

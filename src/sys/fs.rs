@@ -103,6 +103,18 @@ fn open_folders(path: &Path) {
 /// An exclusive lock on a file, held until dropped; the kernel lets go of it when the process dies.
 pub struct Lock(File);
 
+impl Lock {
+    /// Whether the file at `path` is still the one that is locked: it may have been removed, and made again by others.
+    pub fn is_at(&self, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let number = |facts: fs::Metadata| (facts.dev(), facts.ino());
+        match (self.0.metadata(), fs::metadata(path)) {
+            (Ok(own), Ok(there)) => number(own) == number(there),
+            _ => false,
+        }
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // Closing is not enough: a child between fork and exec still has the file. Failing, the kernel does it later.
@@ -200,6 +212,12 @@ pub fn is_writable(path: &Path) -> bool {
     use nix::fcntl::AtFlags;
     use nix::unistd::{AccessFlags, faccessat};
     faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
+}
+
+/// Whether `path` is absolute, and a folder that belongs to the user `uid`.
+pub fn is_own_folder(path: &Path, uid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.is_absolute() && fs::metadata(path).is_ok_and(|facts| facts.is_dir() && facts.uid() == uid)
 }
 
 /// Makes a folder that only its owner may enter.

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// How long an answer may take: 200 boxes are made in a second or two, on a busy computer in several.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to say who it is, which needs no work.
+const PATIENCE_AT_HELLO: Duration = Duration::from_secs(10);
 /// How long a keeper may take to end by itself.
 const PATIENCE_AT_END: Duration = Duration::from_secs(5);
 
@@ -96,9 +98,13 @@ impl Keeper {
     /// Who it is.
     ///
     /// # Errors
-    /// It does not answer within 20 s.
+    /// It does not answer within 10 s.
     pub fn hello(&mut self) -> Result<Identity> {
-        match self.ask(&KeeperRequest::Hello, &[])?.0 {
+        let timed = |stream: &UnixStream, patience| stream.set_read_timeout(Some(patience));
+        timed(&self.stream, PATIENCE_AT_HELLO).trying(|| "cannot set how long to wait for the keeper")?;
+        let answer = self.ask(&KeeperRequest::Hello, &[]);
+        timed(&self.stream, PATIENCE).trying(|| "cannot set how long to wait for the keeper")?;
+        match answer?.0 {
             KeeperReply::Hello { build, pid } => Ok(Identity { build, pid }),
             other => Err(unexpected(&other)),
         }
@@ -204,15 +210,24 @@ fn hold_text(text: &[u8]) -> io::Result<File> {
 /// The first port of the plan that somebody else holds, as the failure it would end in. To be asked before entering a
 /// user namespace: from there the processes of the host cannot be looked into. `own` are ports that this project's
 /// living keeper holds.
-pub fn find_taken<'p>(plan: &NetworkPlan, own: impl Iterator<Item = &'p PublishedPort>) -> Option<Failure> {
+pub fn find_taken<'p>(
+    plan: &NetworkPlan,
+    own: impl Iterator<Item = &'p PublishedPort>,
+    own_keeper: impl Fn(u32) -> bool,
+) -> Option<Failure> {
     let own: Vec<(u16, Protocol)> = own.map(|port| (port.host_port, port.protocol)).collect();
     let requests = plan.boxes.iter().flat_map(|b| b.ports.iter().map(|request| (&b.name, request)));
     let mut fixed = requests.filter_map(|(name, request)| match request.host {
         HostPort::Exactly(port) if !own.contains(&(port, request.protocol)) => Some((name, request, port)),
         _ => None,
     });
-    let (name, request, _) =
-        fixed.find(|(_, request, port)| holder::find(request.address, *port, request.protocol).is_some())?;
+    let (name, request, _) = fixed.find(|(_, request, port)| {
+        match holder::find(request.address, *port, request.protocol) {
+            // A keeper that was started and not recorded yet, when `up` was killed.
+            Some(Holder::Process { pid, .. }) => !own_keeper(pid),
+            holder => holder.is_some(),
+        }
+    })?;
     Some(describe_taken(name, request))
 }
 

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 pub fn stop(context: &Context, only: Option<&BoxName>) -> Result<()> {
     let site = Site::open(context)?;
     let _lock = site.lock()?;
-    let mut boxes = site.boxes()?;
+    let mut boxes = site.own_boxes()?;
     stop_boxes(&site, &mut boxes, only)?;
     if boxes.is_empty() { undo::forget(&site) } else { Ok(()) }
 }
@@ -56,10 +56,13 @@ fn reverse_order(boxes: &BTreeMap<BoxName, KnownBox>) -> Vec<BoxName> {
 
 /// Takes the network from boxes that do not run any more; with the last of them the keeper goes.
 fn settle_network(site: &Site, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<()> {
-    let Some(mut keeper) = Keeper::connect(&site.paths.keeper_socket())? else { return Ok(()) };
+    let runs = boxes.values().any(KnownBox::is_running);
     let record = site.record()?;
+    let Some(mut keeper) = Keeper::connect(&site.paths.keeper_socket())? else {
+        return if runs { Ok(()) } else { net::end_lost_keeper(site) };
+    };
     match record {
-        Some(mut record) if boxes.values().any(KnownBox::is_running) => {
+        Some(mut record) if runs => {
             let running = boxes.values().filter(|known| known.is_running()).map(|known| &known.record.wanted);
             let set = keeper.set_network(&net::plan(&record, &record.network, running), &[])?;
             record.ports.extend(set.ports);
@@ -71,7 +74,11 @@ fn settle_network(site: &Site, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<()
             match record {
                 Some(mut record) => {
                     record.keeper = None;
-                    record.write(&site.paths)
+                    // A full disk must not keep anything up; a keeper that is gone is known by its absence too.
+                    if let Err(failure) = record.write(&site.paths) {
+                        site.context.events.warn(failure.chain().join(": "));
+                    }
+                    Ok(())
                 }
                 None => Ok(()),
             }
@@ -109,7 +116,7 @@ pub fn down(context: &Context, volumes: bool) -> Result<()> {
         return Ok(());
     }
     let _lock = site.lock()?;
-    let mut boxes = site.boxes()?;
+    let mut boxes = site.own_boxes()?;
     site.enter(&boxes)?;
     let mut results = vec![stop_boxes(&site, &mut boxes, None)];
     for known in boxes.values() {

@@ -9,8 +9,9 @@ use crate::engine::spec::{Bind, BoxSpec};
 use crate::engine::{birth, limits, seccomp, spec};
 use crate::image::ImageConfig;
 use crate::model::{BoxWanted, Failure, ImageSource, Limits, Result, Trying};
+use crate::state::record::box_names;
 use crate::state::{BoxPaths, BoxRecord, Life};
-use crate::sys::fs::{make_folder, remove_tree_if_exists};
+use crate::sys::fs::{make_folder, remove_file_if_exists, remove_tree_if_exists};
 use crate::sys::linux::clock;
 use crate::sys::linux::credentials::give_to_root;
 use crate::sys::linux::pidfd::Identity;
@@ -279,6 +280,16 @@ fn zone_file(zone: Option<&str>) -> Result<Vec<WrittenFile>> {
     Ok(vec![WrittenFile { path: "/etc/localtime".into(), content, mode: 0o644 }])
 }
 
+/// Removes the control groups of all boxes of which there is a folder, with limits or without: a box may have been
+/// killed on its way to some.
+pub fn remove_groups(site: &Site) {
+    if let (Ok(hierarchy), Ok(names)) = (limits::find(), box_names(&site.paths)) {
+        for name in names {
+            hierarchy.remove(&Path::new(site.id.as_str()).join(name.as_str()));
+        }
+    }
+}
+
 fn group_name(site: &Site, wanted: &BoxWanted) -> PathBuf {
     Path::new(site.id.as_str()).join(wanted.name.as_str())
 }
@@ -303,9 +314,15 @@ fn remove_group(site: &Site, wanted: &BoxWanted) {
 /// Ends a running box: its stop signal, and after 10 s without an end SIGKILL. Its layer stays.
 ///
 /// # Errors
-/// Its record cannot be written.
+/// It does not end.
 pub fn stop(site: &Site, known: &mut KnownBox) -> Result<()> {
     let record = &mut known.record;
+    // Before the box hears of it: whoever finds it dying knows that it is not up.
+    record.stopped = true;
+    // A full disk must not keep a box alive; at worst its end will look like an accident.
+    if let Err(failure) = record.write(&site.paths.a_box(&record.wanted.name)) {
+        site.context.events.warn(failure.chain().join(": "));
+    }
     if let Some(process) = known.process.take() {
         let wanted = record.life.as_ref().and_then(|life| life.stop_signal.as_deref()).and_then(signal::number);
         process.signal(wanted.unwrap_or(signal::TERMINATE));
@@ -320,8 +337,7 @@ pub fn stop(site: &Site, known: &mut KnownBox) -> Result<()> {
         }
     }
     remove_group(site, &record.wanted);
-    record.stopped = true;
-    record.write(&site.paths.a_box(&record.wanted.name))
+    Ok(())
 }
 
 /// Removes a box that does not run, with its layer.
@@ -330,7 +346,15 @@ pub fn stop(site: &Site, known: &mut KnownBox) -> Result<()> {
 /// Something in its folder cannot be removed.
 pub fn remove(site: &Site, record: &BoxRecord) -> Result<()> {
     remove_group(site, &record.wanted);
-    remove_tree_if_exists(site.paths.a_box(&record.wanted.name).folder())
+    let paths = site.paths.a_box(&record.wanted.name);
+    // First: a record never speaks of a box that is half removed.
+    remove_file_if_exists(&paths.record())?;
+    remove_tree_if_exists(paths.folder())
+}
+
+/// The first process that a box was last born with; `None` once it wrote how it ended.
+pub fn born(paths: &BoxPaths) -> Option<Identity> {
+    serde_json::from_slice(&std::fs::read(paths.exit_record()).ok()?).ok()
 }
 
 /// How a box's program ended; `None` when nobody wrote it down: it was killed, or the computer went down.

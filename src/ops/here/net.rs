@@ -4,17 +4,23 @@ use super::keeper::{self, Keeper, NetworkSet};
 use super::site::{KnownBox, Site};
 use crate::engine::birth;
 use crate::model::wire::{BoxNetwork, KeeperStart, NetworkPlan, Survivor};
-use crate::model::{BoxName, BoxWanted, NetworkWanted, Project, Result};
+use crate::model::{BoxName, BoxWanted, Failure, NetworkWanted, Project, Result};
 use crate::network::address::{Subnet, Wanted, choose_addresses, choose_subnet, read_routes};
 use crate::state::ProjectRecord;
 use crate::sys::linux::exe;
-use crate::sys::linux::pidfd::Identity;
+use crate::sys::linux::pidfd::{Identity, Process};
+use crate::sys::linux::signal;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
-/// The record of a project, with the subnet and addresses it keeps from now on.
+/// How long the kernel may take to end a killed keeper.
+const LOST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The record of a project, with the subnet and addresses it keeps from now on. Boxes that run keep theirs also when
+/// the old record is lost.
 ///
 /// # Errors
 /// A wanted address does not fit, or the subnet is full.
@@ -23,6 +29,7 @@ pub fn settle(
     project: &Project,
     old: Option<ProjectRecord>,
     boxes: &[&BoxWanted],
+    known: &BTreeMap<BoxName, KnownBox>,
 ) -> Result<ProjectRecord> {
     let subnet = match (project.network.subnet, &old) {
         (Some((address, prefix)), _) => Subnet { address, prefix },
@@ -36,6 +43,11 @@ pub fn settle(
     let mut record =
         old.unwrap_or_else(|| ProjectRecord::new(id, project.name.clone(), folder, subnet.address, subnet.prefix));
     let wanted: Vec<Wanted> = boxes.iter().map(|b| Wanted { name: b.name.clone(), address: b.ip }).collect();
+    for (name, known) in known.iter().filter(|(_, known)| known.is_running()) {
+        if let Some(life) = &known.record.life {
+            record.addresses.entry(name.clone()).or_insert(life.ip);
+        }
+    }
     let remembered = record.addresses.clone();
     record.addresses.extend(choose_addresses(subnet, &wanted, &remembered)?);
     record.name = project.name.clone();
@@ -74,17 +86,17 @@ pub fn plan<'b>(
 pub fn ensure_keeper(site: &Site, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<(Keeper, Identity)> {
     let (socket, log) = (site.paths.keeper_socket(), site.paths.keeper_log());
     let build = exe::build_id();
-    // One that does not answer is as good as gone: its death lets go of all it held.
-    if let Some(mut found) = Keeper::connect(&socket).unwrap_or(None)
-        && let Ok(hello) = found.hello()
-    {
-        if hello.build == build
+    if let Some(mut found) = Keeper::connect(&socket).unwrap_or(None) {
+        if let Ok(hello) = found.hello()
+            && hello.build == build
             && let Some(identity) = Identity::of(hello.pid)
         {
             return Ok((found, identity));
         }
+        // One that does not answer is as good as gone: its death lets go of all it held.
         found.quit()?;
     }
+    end_lost_keeper(site)?;
     let survivors = boxes.iter().filter_map(|(name, known)| {
         let pid = known.process.as_ref()?.pid();
         Some(Survivor { name: name.clone(), pid, router_descriptor: birth::ROUTER })
@@ -92,8 +104,29 @@ pub fn ensure_keeper(site: &Site, boxes: &BTreeMap<BoxName, KnownBox>) -> Result
     let start = KeeperStart { project: site.id.clone(), build, survivors: survivors.collect() };
     let mut keeper = Keeper::spawn(Path::new("/proc/self/exe"), &socket, &log, &start)?;
     let pid = keeper.hello()?.pid;
-    let identity = Identity::of(pid).ok_or_else(|| crate::model::Failure::new("the keeper ended at once"))?;
+    let identity = Identity::of(pid).ok_or_else(|| Failure::new("the keeper ended at once"))?;
     Ok((keeper, identity))
+}
+
+/// The project's keeper when it answers, also one that no record tells of.
+pub fn keeper(site: &Site) -> Option<Process> {
+    let mut found = Keeper::connect(&site.paths.keeper_socket()).unwrap_or(None)?;
+    Process::open(found.hello().ok()?.pid).ok()
+}
+
+/// Ends the keeper of the project's record when it lives: nobody can reach it any more, since its socket is gone.
+///
+/// # Errors
+/// It does not end.
+pub fn end_lost_keeper(site: &Site) -> Result<()> {
+    let Some(lost) = site.record()?.and_then(|record| record.keeper).and_then(|keeper| keeper.open()) else {
+        return Ok(());
+    };
+    lost.signal(signal::KILL);
+    match lost.wait(LOST_PATIENCE) {
+        true => Ok(()),
+        false => Err(Failure::new(format!("a lost keeper, process {}, does not end", lost.pid()))),
+    }
 }
 
 /// Has the keeper make the network, and tells the user what there is to know. `bound` are sockets of ports that
@@ -114,10 +147,10 @@ pub fn set(site: &Site, keeper: &mut Keeper, plan: &NetworkPlan, bound: &[OwnedF
 ///
 /// # Errors
 /// A port is taken.
-pub fn claim_ports(plan: &NetworkPlan, old: Option<&ProjectRecord>) -> Result<Vec<OwnedFd>> {
+pub fn claim_ports(site: &Site, plan: &NetworkPlan, old: Option<&ProjectRecord>) -> Result<Vec<OwnedFd>> {
     let living = old.filter(|record| record.keeper.as_ref().is_some_and(Identity::is_alive));
     let own = living.into_iter().flat_map(|record| record.ports.values().flatten());
-    match keeper::find_taken(plan, own) {
+    match keeper::find_taken(plan, own, |pid| keeper(site).is_some_and(|keeper| keeper.pid() == pid)) {
         Some(failure) => Err(failure),
         None => Ok(keeper::bind_privileged(plan)),
     }

@@ -45,8 +45,7 @@ pub fn layer(
     };
     events.step(format!("setting up {name}"));
     // The box is `dev` or a service in all but its name, its layer, and what it runs.
-    let temporary =
-        BoxName::new(format!("setup-{}", &name.as_str()[..name.as_str().len().min(57)])).map_err(Failure::new)?;
+    let temporary = free_name(name, record)?;
     let paths = site.paths.a_box(&temporary);
     remove_tree_if_exists(paths.folder())?;
     making::make_layer(&made.upper(), &made.work(), &paths.root())?;
@@ -87,6 +86,18 @@ fn key(base: &Base, lines: &[String]) -> String {
     let below: Vec<String> =
         base.layers.iter().filter_map(|l| Some(l.file_name()?.to_string_lossy().into_owned())).collect();
     serde_json::to_string(&(base.digest.as_deref().unwrap_or("host"), below, lines)).unwrap_or_default()
+}
+
+/// A name for the box of a setup, that no other box has.
+fn free_name(name: &BoxName, record: &ProjectRecord) -> Result<BoxName> {
+    let short = name.as_str()[..name.as_str().len().min(50)].trim_end_matches('-');
+    let mut temporary = BoxName::new(format!("setup-{short}")).map_err(Failure::new)?;
+    let mut number = 1;
+    while record.addresses.contains_key(&temporary) {
+        number += 1;
+        temporary = BoxName::new(format!("setup-{short}-{number}")).map_err(Failure::new)?;
+    }
+    Ok(temporary)
 }
 
 /// An address that no box has.

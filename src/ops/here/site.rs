@@ -1,6 +1,8 @@
 //! A project on this computer: who we are, where its state is, and what there is of it now.
 
 use super::super::plan::Actual;
+use super::making;
+use super::net;
 use crate::config;
 use crate::engine::ids::{self, IdMode};
 use crate::model::{BoxName, Failure, Host, Kind, Project, ProjectId, Result};
@@ -11,10 +13,12 @@ use crate::sys::environment;
 use crate::sys::fs::{Lock, lock, read_if_exists};
 use crate::sys::linux::facts;
 use crate::sys::linux::pidfd::Process;
+use crate::sys::linux::signal;
 use crate::sys::linux::userns::{self, IdMap};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// This computer and this user, before any project.
 pub struct Computer {
@@ -87,6 +91,9 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     path.split(':').map(|folder| Path::new(folder).join(name)).find(|candidate| candidate.is_file())
 }
 
+/// How long the kernel may take to end a killed box.
+const STRAY_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A project and its state on this computer.
 pub struct Site<'a> {
     pub context: &'a Context,
@@ -120,7 +127,11 @@ impl<'a> Site<'a> {
                 .kind(Kind::Usage)
                 .hint("this version runs boxes `here`: on this computer's own kernel"));
         }
-        let folder = config::find(&context.folder)?;
+        let folder = match config::find(&context.folder) {
+            Ok(folder) => folder,
+            // Its file is gone, but not what was made of it: that can still be looked at and removed.
+            Err(failure) => made_before(&computer.layout, &context.folder).ok_or(failure)?,
+        };
         let id = ProjectId::of_folder(&folder);
         let paths = computer.layout.project(&id);
         Ok(Site { context, computer, folder, id, paths })
@@ -143,10 +154,16 @@ impl<'a> Site<'a> {
             self.paths.make()?;
             let held = lock(&self.paths.lock(), || {
                 self.context.events.note("waiting for another devenv that works on this project");
-            })?;
-            // `down` removes the folder with the lock in it: what we hold may be nobody's lock any more.
-            if self.paths.lock().exists() {
-                return Ok(held);
+            });
+            // `down` removes the folder with the lock in it: what we hold may be nobody's lock any more, and what we
+            // wanted to open may be gone.
+            match held {
+                Ok(held) if held.is_at(&self.paths.lock()) => {
+                    self.paths.make()?;
+                    return Ok(held);
+                }
+                Err(failure) if self.paths.folder().exists() => return Err(failure),
+                _ => {}
             }
         }
     }
@@ -163,6 +180,34 @@ impl<'a> Site<'a> {
         boxes_of(&self.paths)
     }
 
+    /// As [`Site::boxes`], for those who hold the lock. Brings to an end what a killed `devenv` left in between: boxes
+    /// that run and that no record tells of, and boxes that were asked to stop. Boxes that are just dying are waited
+    /// for.
+    ///
+    /// # Errors
+    /// A record cannot be read, or such a box does not end.
+    pub fn own_boxes(&self) -> Result<BTreeMap<BoxName, KnownBox>> {
+        let mut boxes = self.boxes()?;
+        for known in boxes.values_mut() {
+            if known.process.as_ref().is_some_and(|process| process.is_ending() && process.wait(STRAY_PATIENCE)) {
+                known.process = None;
+            }
+            if known.is_running() && known.record.stopped {
+                making::stop(self, known)?;
+            }
+        }
+        for name in box_names(&self.paths)? {
+            let recorded = boxes.get(&name).and_then(|known| known.record.life.as_ref()).map(|life| &life.init);
+            let born = making::born(&self.paths.a_box(&name)).filter(|born| Some(born) != recorded);
+            let Some(stray) = born.and_then(|born| born.open()) else { continue };
+            stray.signal(signal::KILL);
+            if !stray.wait(STRAY_PATIENCE) {
+                return Err(Failure::new(format!("a lost box {name}, process {}, does not end", stray.pid())));
+            }
+        }
+        Ok(boxes)
+    }
+
     /// Enters the project's user namespace: that of its live processes, or a new one. Nothing may have started a
     /// thread before.
     ///
@@ -170,7 +215,7 @@ impl<'a> Site<'a> {
     /// The kernel forbids user namespaces, or the ids cannot be mapped.
     pub fn enter(&self, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<()> {
         let map = self.computer.map();
-        let keeper = self.record()?.and_then(|record| record.keeper).and_then(|keeper| keeper.open());
+        let keeper = net::keeper(self);
         let live = boxes.values().filter_map(|known| known.process.as_ref()).chain(keeper.as_ref());
         for process in live {
             if userns::join(process.pid()).is_ok() {
@@ -179,6 +224,12 @@ impl<'a> Site<'a> {
         }
         userns::enter_new(map)
     }
+}
+
+/// The nearest folder, from `from` upwards, of whose project anything is left here.
+fn made_before(layout: &Layout, from: &Path) -> Option<PathBuf> {
+    let is_known = |folder: &&Path| layout.project(&ProjectId::of_folder(folder)).folder().exists();
+    from.ancestors().find(is_known).map(Path::to_owned)
 }
 
 impl KnownBox {

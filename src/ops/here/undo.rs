@@ -4,9 +4,11 @@ use super::keeper::Keeper;
 use super::making;
 use super::net;
 use super::site::{KnownBox, Site};
-use crate::model::{BoxName, Result};
+use crate::model::{BoxName, Failure, Result};
 use crate::state::ProjectRecord;
+use crate::sys::fs::{remove_file_if_exists, remove_tree_if_exists};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 /// What was begun, in order.
 #[derive(Default)]
@@ -27,7 +29,7 @@ impl Undo {
     }
 
     /// Remembers how the network was.
-    pub fn note_network(&mut self, old: Option<&ProjectRecord>, _: &BTreeMap<BoxName, KnownBox>) {
+    pub fn note_network(&mut self, old: Option<&ProjectRecord>) {
         self.network = Some(old.cloned());
     }
 
@@ -44,13 +46,17 @@ impl Undo {
             }
         }
         for name in self.created.drain(..).rev() {
-            boxes.remove(&name);
-            tell(crate::sys::fs::remove_tree_if_exists(site.paths.a_box(&name).folder()));
+            match boxes.remove(&name) {
+                Some(known) => tell(making::remove(site, &known.record)),
+                None => tell(remove_tree_if_exists(site.paths.a_box(&name).folder())),
+            }
         }
         if let Some(old) = self.network.take() {
             tell(restore_network(site, old, boxes));
         }
         if boxes.is_empty() {
+            // Also one that an `up` before this one left, killed before it had a box.
+            tell(restore_network(site, None, boxes));
             tell(forget(site));
         }
     }
@@ -58,7 +64,7 @@ impl Undo {
 
 /// Makes the network that of the boxes still running; without any the keeper goes.
 fn restore_network(site: &Site, old: Option<ProjectRecord>, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<()> {
-    let Some(mut keeper) = Keeper::connect(&site.paths.keeper_socket())? else { return Ok(()) };
+    let Some(mut keeper) = Keeper::connect(&site.paths.keeper_socket())? else { return net::end_lost_keeper(site) };
     let running = boxes.values().filter(|known| known.is_running()).map(|known| &known.record.wanted);
     match old {
         Some(old) if boxes.values().any(KnownBox::is_running) => {
@@ -67,7 +73,7 @@ fn restore_network(site: &Site, old: Option<ProjectRecord>, boxes: &BTreeMap<Box
         }
         _ => {
             keeper.quit()?;
-            crate::sys::fs::remove_file_if_exists(&site.paths.keeper_socket())
+            remove_file_if_exists(&site.paths.keeper_socket())
         }
     }
 }
@@ -77,6 +83,24 @@ fn restore_network(site: &Site, old: Option<ProjectRecord>, boxes: &BTreeMap<Box
 /// # Errors
 /// Something cannot be removed.
 pub fn forget(site: &Site) -> Result<()> {
-    crate::sys::fs::remove_tree_if_exists(site.paths.run())?;
-    crate::sys::fs::remove_tree_if_exists(site.paths.folder())
+    making::remove_groups(site);
+    remove_tree_if_exists(site.paths.run())?;
+    // The lock goes last: with it gone another devenv may begin in the same folder.
+    let folder = site.paths.folder();
+    let lock = site.paths.lock();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => remove_tree_if_exists(&path)?,
+            _ if path == lock => {}
+            _ => remove_file_if_exists(&path)?,
+        }
+    }
+    remove_file_if_exists(&lock)?;
+    match std::fs::remove_dir(folder) {
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
+            Err(Failure::because(format!("cannot remove {}", folder.display()), error))
+        }
+        _ => Ok(()),
+    }
 }

@@ -14,6 +14,8 @@ use crate::ops::here::base::Base;
 use crate::ops::here::hooks;
 use crate::ops::plan::{Step, in_order, plan};
 use crate::state::ProjectRecord;
+use crate::state::record::box_names;
+use crate::sys::fs::remove_tree_if_exists;
 use crate::sys::linux::{exe, interrupt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -35,8 +37,7 @@ pub fn up(context: &Context, request: &UpRequest) -> Result<UpReply> {
         return Ok(UpReply { status: status::of(&site, Some(&project))?, steps });
     }
     interrupt::watch();
-    let _lock = site.lock()?;
-    make(&site, &project, request)?;
+    site.lock().and_then(|_lock| make(&site, &project, request)).map_err(name_interrupt)?;
     Ok(UpReply { status: status::of(&site, Some(&project))?, steps: Vec::new() })
 }
 
@@ -56,11 +57,10 @@ fn steps(
 /// # Errors
 /// As [`up`].
 pub fn make(site: &Site, project: &Project, request: &UpRequest) -> Result<()> {
-    let boxes = site.boxes()?;
+    let boxes = site.own_boxes()?;
     let steps = steps(site, project, &boxes, request)?;
     let old = site.record()?;
-    let keeper_lives = old.as_ref().and_then(|record| record.keeper.as_ref()).is_some_and(|keeper| keeper.is_alive());
-    if steps.is_empty() && keeper_lives {
+    if steps.is_empty() && old.is_some() && net::keeper(site).is_some() {
         return Ok(());
     }
     Up { site, project, boxes, steps, undo: Undo::default(), program: None }.run(old)
@@ -91,15 +91,16 @@ impl Up<'_> {
     fn take_steps(&mut self, old: Option<ProjectRecord>) -> Result<Vec<BoxName>> {
         let site = self.site;
         let running = self.running_after();
-        let mut record = net::settle(site, self.project, old.clone(), &running)?;
+        let mut record = net::settle(site, self.project, old.clone(), &running, &self.boxes)?;
         let network = net::plan(&record, &self.project.network, running.iter().copied());
-        let bound = net::claim_ports(&network, old.as_ref())?;
+        let bound = net::claim_ports(site, &network, old.as_ref())?;
         site.enter(&self.boxes)?;
+        self.sweep()?;
         let store = site.computer.store()?;
         let bases = self.obtain(&store)?;
         self.go()?;
+        self.undo.note_network(old.as_ref());
         let (mut keeper, identity) = net::ensure_keeper(site, &self.boxes)?;
-        self.undo.note_network(old.as_ref(), &self.boxes);
         let set = net::set(site, &mut keeper, &network, &bound)?;
         record.keeper = Some(identity);
         record.ports.extend(set.ports.clone());
@@ -108,6 +109,13 @@ impl Up<'_> {
             network.boxes.iter().map(|b| b.name.clone()).zip(set.boxes).collect();
         let bases = self.set_up(&store, &bases, &record, &mut keeper, &network)?;
         self.come(&record, &bases, &set.router, &mut namespaces)
+    }
+
+    /// Removes what a killed `devenv` left of boxes that it had not recorded yet.
+    fn sweep(&self) -> Result<()> {
+        let names = box_names(&self.site.paths)?;
+        let mut unknown = names.iter().filter(|name| !self.boxes.contains_key(name));
+        unknown.try_for_each(|name| remove_tree_if_exists(self.site.paths.a_box(name).folder()))
     }
 
     /// The boxes that run when all is done.
@@ -303,8 +311,14 @@ fn sealed(program: &mut Option<OwnedFd>) -> Result<&OwnedFd> {
 /// # Errors
 /// Somebody wants us to stop.
 pub fn check_interrupt() -> Result<()> {
-    if interrupt::wanted() {
-        return Err(Failure::new("interrupted").kind(Kind::Interrupted).hint("`devenv up` goes on from here"));
-    }
-    Ok(())
+    if interrupt::wanted() { Err(interrupted()) } else { Ok(()) }
+}
+
+fn interrupted() -> Failure {
+    Failure::new("interrupted").kind(Kind::Interrupted).hint("`devenv up` goes on from here")
+}
+
+/// Ctrl-C reaches the programs we run as well, so what fails afterwards fails for that reason.
+fn name_interrupt(failure: Failure) -> Failure {
+    if interrupt::wanted() && failure.get_kind() != Kind::Interrupted { interrupted() } else { failure }
 }

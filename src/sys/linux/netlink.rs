@@ -99,7 +99,6 @@ impl Drop for Netlink {
     }
 }
 
-
 impl Netlink {
     /// A socket for links, addresses and routes (`rtnetlink(7)`).
     ///

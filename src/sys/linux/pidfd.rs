@@ -37,11 +37,19 @@ impl Identity {
     }
 }
 
+/// PF_EXITING in the flags of a process (the kernel's include/linux/sched.h).
+const EXITING: u64 = 4;
+
 fn start_ticks(pid: u32) -> Option<u64> {
+    stat_field(pid, 22)
+}
+
+/// A number among the fields of proc_pid_stat(5), counted as there.
+fn stat_field(pid: u32, field: usize) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command name may hold blanks and brackets; the fields after its last bracket are plain.
     let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(19)?.parse().ok()
+    fields.split_whitespace().nth(field - 3)?.parse().ok()
 }
 
 /// A descriptor of a process.
@@ -78,6 +86,13 @@ impl Process {
     /// Whether the process has ended (a zombie has).
     pub fn has_ended(&self) -> bool {
         self.wait_until(Some(Instant::now()))
+    }
+
+    /// Whether it has ended or will without further doing: a killed first process of a pid namespace waits for all
+    /// others in it.
+    pub fn is_ending(&self) -> bool {
+        let flags = stat_field(self.pid, 9).unwrap_or(EXITING);
+        flags & EXITING != 0 || self.has_ended()
     }
 
     /// Sends a signal; a process that is gone is fine.
