@@ -174,6 +174,8 @@ fn plain_line(event: &Event, loudness: Loudness, colour: bool) -> Option<String>
         Event::TransferAt { .. } => None,
         Event::TransferEnded { label, .. } => (!colour || loudness == Loudness::Verbose).then(|| format!("  {label}")),
         Event::Output { origin, line } => {
+            // A program that redraws its line: what stood there last.
+            let line = line.rsplit('\r').find(|drawn| !drawn.is_empty()).unwrap_or_default();
             Some(format!("{} {line}", style(Style::new().dim()).apply_to(format!("{origin} |"))))
         }
     }
