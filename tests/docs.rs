@@ -107,7 +107,7 @@ fn check_command(line: &str) -> Result<(), String> {
         let below = subcommands(&help);
         if below.is_empty() {
             descending = false;
-        } else if below.contains(&word.to_owned()) {
+        } else if below.contains(&word.to_owned()) || is_hidden_command(&path, word) {
             path.push(word);
             help = help_of(&path)?;
         } else {
@@ -118,6 +118,11 @@ fn check_command(line: &str) -> Result<(), String> {
         .into_iter()
         .find(|option| !help.split(|c: char| c.is_whitespace() || ",[]=<".contains(c)).any(|word| word == *option));
     unknown.map_or(Ok(()), |option| Err(format!("`devenv {} --help` has no {option}", path.join(" "))))
+}
+
+/// A command that `--help` does not list answers for itself.
+fn is_hidden_command(path: &[&str], word: &str) -> bool {
+    help_of(&[path, &[word]].concat()).is_ok()
 }
 
 fn help_of(path: &[&str]) -> Result<String, String> {

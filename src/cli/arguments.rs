@@ -89,4 +89,6 @@ pub enum Command {
     #[command(after_help = "Exit code 1 when `devenv up` would fail.")]
     Doctor,
     Completions(super::completions::CompletionsArguments),
+    #[command(hide = true)]
+    Oci(super::oci::OciArguments),
 }

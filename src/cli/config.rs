@@ -1,6 +1,6 @@
 //! `devenv config`
 
-use super::Caller;
+use super::{Caller, verbs};
 use crate::model::Result;
 use crate::ops::config;
 use clap::{Args, Subcommand};
@@ -17,7 +17,7 @@ pub struct ConfigArguments {
 pub enum ConfigCommand {
     /// Print the effective project, each value with its source
     Show,
-    /// Tell all that is wrong in devenv.toml and devenv.local.toml
+    /// Tell all that is wrong in devenv.toml, devenv.local.toml and your own config.toml
     Check,
     /// Print the JSON schema of devenv.toml, for editors
     Schema,
@@ -34,6 +34,9 @@ pub fn run(caller: &Caller, words: &ConfigArguments) -> Result<u8> {
             };
             let folder = project.folder.display();
             caller.context.events.done(format!("{folder}/devenv.toml is fine: {} with {boxes}", project.name));
+            if let Some(path) = verbs::check_settings(&caller.context)? {
+                caller.context.events.done(format!("{} is fine", path.display()));
+            }
         }
         ConfigCommand::Schema => caller.ui.print_json(&config::schema())?,
     }

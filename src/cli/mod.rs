@@ -15,6 +15,7 @@ mod init;
 mod lifecycle;
 mod list;
 mod logs;
+mod oci;
 mod ports;
 mod report;
 mod status;
@@ -64,6 +65,9 @@ pub fn run_words(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    if let Command::Oci(words) = arguments.command {
+        return oci::run(words);
+    }
     let ui = Arc::new(Ui::new(&arguments.global));
     let enters = matches!(arguments.command, Command::Shell(_) | Command::Exec(_));
     let code = match dispatch(arguments, ui.clone()) {
@@ -109,6 +113,8 @@ fn dispatch(arguments: Arguments, ui: Arc<Ui>) -> Result<u8> {
         Command::Config(words) => config::run(&caller, &words),
         Command::Doctor => doctor::run(&caller),
         Command::Completions(words) => completions::run(&caller, &words),
+        // Went its own way: it has neither a project nor a person before it.
+        Command::Oci(_) => Ok(0),
     }
 }
 

@@ -1,10 +1,11 @@
 //! The verbs where no box can run on this kernel.
 
+use crate::model::oci::OciRequest;
 use crate::model::request::{EnterRequest, LogsRequest, UpReply, UpRequest};
 use crate::model::status::{Finding, ImageListed, ProjectListed, Status};
 use crate::model::{BoxName, Failure, Result};
 use crate::ops::Context;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 macro_rules! not_here {
     ($($name:ident($($type:ty),*) -> $reply:ty;)*) => {
@@ -15,6 +16,7 @@ macro_rules! not_here {
 }
 
 not_here! {
+    check_settings(&Context) -> Option<PathBuf>;
     up(&Context, &UpRequest) -> UpReply;
     enter(&Context, &EnterRequest, bool) -> i32;
     status(&Context) -> Status;
@@ -30,5 +32,7 @@ not_here! {
     image_prune(&Context) -> u64;
     image_import(&Context, &str, Option<&str>) -> ImageListed;
     doctor(&Context) -> Vec<Finding>;
+    oci(Option<&Path>, &OciRequest, &mut dyn FnMut(Failure)) -> Option<serde_json::Value>;
+    oci_log(&Path, bool, &str, &str) -> ();
     clone(&Context, &str, Option<&str>) -> PathBuf;
 }

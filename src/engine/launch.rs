@@ -1,6 +1,7 @@
 //! A box as its first process is told about it.
 
 use crate::model::{Failure, Result};
+use crate::sys::linux::seccomp::Flags;
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -56,14 +57,20 @@ pub struct HostAccount {
 }
 
 /// What process 1 of the box is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FirstProcess {
     /// Our init, and nothing else.
     Idle,
     /// Our init, with the spec's program as its child.
     Supervised,
     /// The spec's program itself, as `oci create` promises; it waits for the start.
-    Program,
+    Program {
+        id: String,
+        bundle: PathBuf,
+        /// How many descriptors behind the standard streams the program gets from the caller.
+        preserved_descriptors: u32,
+        seccomp_flags: Flags,
+    },
 }
 
 /// What comes back from a birth on the report pipe, one JSON line each.
@@ -71,7 +78,9 @@ pub enum FirstProcess {
 pub enum Report {
     /// The box's first process exists: its id as the host sees it.
     Born { pid: u32 },
-    /// The box is complete and its program runs.
+    /// Its tree is put together: hooks of the runtime's side may run now, and an answer is waited for.
+    Assembled,
+    /// The box is complete and its program runs, or waits for its start.
     Ready,
     /// It could not be made.
     Failed { causes: Vec<String>, hint: Option<String>, command: CommandTrouble },

@@ -6,6 +6,8 @@
 
 pub mod accounts;
 pub mod birth;
+mod cgroup_mount;
+mod devices;
 pub mod enter;
 mod hostroot;
 mod identity;
@@ -13,7 +15,11 @@ pub mod ids;
 pub mod init;
 pub mod launch;
 pub mod limits;
+mod mounts;
+mod namespaces;
+pub mod oci;
 pub mod payload;
+mod program;
 pub mod rootfs;
 pub mod seccomp;
 pub mod security;

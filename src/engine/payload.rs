@@ -4,6 +4,7 @@ use super::launch::process_of;
 use crate::model::{Failure, Result, Trying};
 use crate::sys::linux::capability::{self, Set, Sets};
 use crate::sys::linux::credentials::{self, Program, become_user, stand_in};
+use crate::sys::linux::seccomp::Flags;
 use crate::sys::linux::userns::{self, IdMap, IdRange, MapWriter};
 use crate::sys::linux::{clone, facts, seccomp, signal};
 use oci_spec::runtime::{Capability, PosixRlimitType, Process, Spec};
@@ -19,7 +20,11 @@ pub struct Payload {
     sets: Option<Sets>,
     no_new_privileges: bool,
     seccomp: Vec<Vec<u8>>,
-    open_files: Option<u64>,
+    umask: u32,
+    limits: Limits,
+    seccomp_flags: Flags,
+    /// The first descriptor that the program does not get.
+    first_closed: u32,
     /// Only one id is mapped, and it has to appear as the program's user.
     single_id: bool,
     watched: bool,
@@ -45,7 +50,10 @@ impl Payload {
             sets: capability_sets(process)?,
             no_new_privileges: process.no_new_privileges().unwrap_or(false),
             seccomp,
-            open_files: open_files(process),
+            umask: process.user().umask().unwrap_or(LOGIN_UMASK),
+            limits: Limits::OpenFiles(open_files(process)),
+            seccomp_flags: Flags::default(),
+            first_closed: 3,
             single_id,
             watched: false,
         })
@@ -64,23 +72,51 @@ impl Payload {
 
     /// Becomes the program. Returns only when it cannot.
     pub fn run(self) -> Failure {
-        match self.prepare() {
+        self.run_after(|_| Ok(()))
+    }
+
+    /// Takes every limit of `process` as it stands, and leaves the program `preserved` descriptors behind the standard
+    /// streams.
+    #[must_use]
+    pub fn exactly(mut self, process: &Process, flags: Flags, preserved: u32) -> Payload {
+        let all = process.rlimits().iter().flatten();
+        let numbers = all.map(|limit| (limit.typ().to_string(), limit.soft(), limit.hard()));
+        self.limits = Limits::All(numbers.collect());
+        // None named is none given.
+        self.sets.get_or_insert_default();
+        self.seccomp_flags = flags;
+        self.first_closed = 3 + preserved;
+        self
+    }
+
+    /// As [`Payload::run`]; `wait` comes when everything is done but the loading of the seccomp list.
+    pub fn run_after(self, wait: impl FnOnce(&Program) -> Result<()>) -> Failure {
+        let prepared = self.prepare().and_then(|()| wait(&self.program)).and_then(|()| self.confine(true));
+        match prepared {
             Ok(()) => self.program.execute(),
             Err(failure) => failure,
         }
     }
 
+    /// Loads the seccomp list: at last, or, where only a privilege that is dropped on the way allows it, before.
+    fn confine(&self, at_last: bool) -> Result<()> {
+        if at_last != self.no_new_privileges {
+            return Ok(());
+        }
+        self.seccomp.iter().try_for_each(|program| seccomp::load_with(program, self.seccomp_flags))
+    }
+
     fn prepare(&self) -> Result<()> {
         signal::restore_defaults();
-        credentials::set_umask();
-        if let Some(soft) = self.open_files {
-            credentials::limit_open_files(soft);
-        }
+        credentials::set_umask(self.umask);
+        self.limits.set()?;
         if self.single_id {
             appear_as(self.uid, self.gid)?;
         }
         // Until the program is executed nobody in the box may look into this process.
         facts::clear_dumpable();
+        credentials::close_others_at_exec(self.first_closed);
+        self.confine(false)?;
         if let Some(sets) = &self.sets {
             capability::limit_bounding(sets)?;
         }
@@ -98,10 +134,12 @@ impl Payload {
         if self.no_new_privileges {
             seccomp::forbid_new_privileges()?;
         }
-        credentials::close_others_at_exec();
-        self.seccomp.iter().try_for_each(|program| seccomp::load(program))
+        Ok(())
     }
 }
+
+/// The umask of a login (login.defs(5)).
+const LOGIN_UMASK: u32 = 0o022;
 
 /// PATH where an image sets none (Docker's default).
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -136,6 +174,28 @@ fn capability_sets(process: &Process) -> Result<Option<Sets>> {
         inheritable: set(wanted.inheritable())?,
         ambient: set(wanted.ambient())?,
     }))
+}
+
+/// What the resources of a program are limited to.
+enum Limits {
+    /// The soft limit of open files, as far as allowed.
+    OpenFiles(Option<u64>),
+    /// Names with soft and hard values; each has to be set.
+    All(Vec<(String, u64, u64)>),
+}
+
+impl Limits {
+    fn set(&self) -> Result<()> {
+        match self {
+            Limits::OpenFiles(soft) => {
+                soft.iter().for_each(|soft| credentials::limit_open_files(*soft));
+                Ok(())
+            }
+            Limits::All(limits) => {
+                limits.iter().try_for_each(|(name, soft, hard)| credentials::limit_resource(name, *soft, *hard))
+            }
+        }
+    }
 }
 
 fn open_files(process: &Process) -> Option<u64> {

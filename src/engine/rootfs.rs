@@ -1,11 +1,13 @@
 //! Putting a box's file tree together, from inside its own mount namespace, before anything of the box runs.
 
 use super::accounts::{group_with, passwd_with};
-use super::launch::{HostAccount, Launch, Root};
-use crate::model::{Failure, Result, Trying};
+use super::devices::{self, Devices};
+use super::launch::{FirstProcess, HostAccount, Launch, Root};
+use super::{cgroup_mount, mounts};
+use crate::model::{Result, Trying};
 use crate::sys::linux::mount::{self, Attributes, Detached, attach, file_system, restrict, view};
-use crate::sys::linux::rootdir::{PlaceKind, RootDir, is_character_device};
-use oci_spec::runtime::{Mount, Spec};
+use crate::sys::linux::rootdir::{PlaceKind, RootDir};
+use oci_spec::runtime::Spec;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -14,51 +16,16 @@ use std::path::{Path, PathBuf};
 /// root in the box may not enter folders of groups that the box does not know.
 pub struct Sources {
     binds: Vec<Option<Detached>>,
-    devices: Vec<(&'static str, Detached)>,
-    wanted_devices: Vec<(PathBuf, Detached)>,
+    devices: Devices,
 }
-
-/// Device files every box has (OCI runtime-spec, "Default Devices"), with their numbers.
-const DEVICES: [(&str, u64, u64); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 /// Opens everything of the host that `spec` mentions.
 ///
 /// # Errors
 /// A source is missing or may not be used; /dev/null is not what it should be.
 pub fn open_sources(spec: &Spec) -> Result<Sources> {
-    let mut binds = Vec::new();
-    for wanted in spec.mounts().iter().flatten() {
-        binds.push(open_bind(wanted)?);
-    }
-    let mut devices = Vec::new();
-    for (name, major, minor) in DEVICES {
-        let path = PathBuf::from(format!("/dev/{name}"));
-        let device = view(&path, false)?;
-        if !is_character_device(&device, major, minor) {
-            return Err(Failure::new(format!("{} of this computer is not the device it should be", path.display())));
-        }
-        devices.push((name, device));
-    }
-    let mut wanted_devices = Vec::new();
-    for device in spec.linux().iter().flat_map(|linux| linux.devices().iter().flatten()) {
-        wanted_devices.push((device.path().clone(), view(device.path(), false)?));
-    }
-    Ok(Sources { binds, devices, wanted_devices })
-}
-
-fn open_bind(wanted: &Mount) -> Result<Option<Detached>> {
-    let options = Options::of(wanted);
-    if !options.bind {
-        return Ok(None);
-    }
-    let source = wanted.source().as_ref().ok_or_else(|| Failure::new("a bind mount in the OCI spec has no source"))?;
-    let opened = view(source, options.recursive)?;
-    if options.attributes != Attributes::default() {
-        restrict(&opened, options.attributes, options.recursive)
-            .trying(|| format!("cannot restrict the mount of {}", source.display()))?;
-    }
-    Ok(Some(opened))
+    let binds = spec.mounts().iter().flatten().map(mounts::open).collect::<Result<_>>()?;
+    Ok(Sources { binds, devices: devices::open(spec)? })
 }
 
 /// Attaches the box's root at `root` and opens it: still as the host's user, who may look up paths that the box's
@@ -71,16 +38,30 @@ pub fn open_root(launch: &Launch, root: &Path) -> Result<RootDir> {
     RootDir::open(root)
 }
 
-/// Builds the rest of the tree as the box's root, and makes it this namespace's root.
+/// Builds the rest of the tree as the box's root, and makes it this namespace's root. `before_hiding` runs when all is
+/// in its place and nothing is hidden yet.
 ///
 /// # Errors
 /// Names the first part that could not be made.
-pub fn build(launch: &Launch, tree: RootDir, sources: Sources) -> Result<()> {
+pub fn build(
+    launch: &Launch,
+    tree: RootDir,
+    sources: Sources,
+    before_hiding: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let is_program = matches!(launch.first, FirstProcess::Program { .. });
     for (wanted, source) in launch.spec.mounts().iter().flatten().zip(sources.binds) {
-        attach_wanted(&tree, wanted, source)
-            .trying(|| format!("cannot mount {} in the box", wanted.destination().display()))?;
+        let trying = || format!("cannot mount {} in the box", wanted.destination().display());
+        if is_program && wanted.typ().as_deref() == Some("cgroup") {
+            cgroup_mount::attach_groups(&tree, wanted, &launch.cgroups).trying(trying)?;
+        } else {
+            mounts::attach_wanted(&tree, wanted, source).trying(trying)?;
+        }
     }
-    make_devices(&tree, sources.devices, sources.wanted_devices)?;
+    devices::place(&tree, sources.devices)?;
+    if !is_program {
+        devices::place_empty_console(&tree)?;
+    }
     for file in &launch.files {
         tree.replace(&file.path, &file.content, file.mode)?;
     }
@@ -90,15 +71,14 @@ pub fn build(launch: &Launch, tree: RootDir, sources: Sources) -> Result<()> {
     if let Some(process) = launch.spec.process() {
         tree.make_folder(process.cwd(), None, 0o755)?;
     }
+    before_hiding()?;
     if let Some(linux) = launch.spec.linux() {
-        mask(&tree, linux.masked_paths().as_deref().unwrap_or_default())?;
+        // A box of ours keeps everybody out of them; others expect to find them empty, as runc has them.
+        let mode = if is_program { "mode=755" } else { "mode=000" };
+        mask(&tree, linux.masked_paths().as_deref().unwrap_or_default(), mode)?;
         protect(&tree, linux.readonly_paths().as_deref().unwrap_or_default())?;
     }
-    mount::pivot_into(&tree)?;
-    if launch.spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false) {
-        mount::make_root_readonly()?;
-    }
-    Ok(())
+    mount::pivot_into(&tree)
 }
 
 fn attach_root(launch: &Launch, root: &Path) -> Result<()> {
@@ -116,91 +96,6 @@ fn attach_root(launch: &Launch, root: &Path) -> Result<()> {
     }
 }
 
-/// Options of a mount in the OCI spec, told apart (mount(8) has their names).
-#[derive(Debug, Default, PartialEq)]
-struct Options {
-    bind: bool,
-    recursive: bool,
-    attributes: Attributes,
-    /// For the file system itself.
-    data: Vec<String>,
-}
-
-impl Options {
-    fn of(mount: &Mount) -> Options {
-        let mut options = Options { bind: mount.typ().as_deref() == Some("bind"), ..Options::default() };
-        for option in mount.options().iter().flatten() {
-            match option.as_str() {
-                "bind" => options.bind = true,
-                "rbind" => (options.bind, options.recursive) = (true, true),
-                "ro" => options.attributes.readonly = true,
-                "rw" => options.attributes.readonly = false,
-                "nosuid" => options.attributes.no_suid = true,
-                "nodev" => options.attributes.no_dev = true,
-                "noexec" => options.attributes.no_exec = true,
-                // Propagation is the namespace's, times and the like are the kernel's defaults.
-                "suid" | "dev" | "exec" | "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared"
-                | "relatime" | "norelatime" | "strictatime" | "atime" | "noatime" | "diratime" | "nodiratime"
-                | "async" | "sync" | "defaults" | "tmpcopyup" => {}
-                data => options.data.push(data.into()),
-            }
-        }
-        options
-    }
-}
-
-fn attach_wanted(tree: &RootDir, wanted: &Mount, source: Option<Detached>) -> Result<()> {
-    let options = Options::of(wanted);
-    if let Some(source) = source {
-        let kind = if mount::is_folder(&source) { PlaceKind::Folder } else { PlaceKind::File };
-        return attach(&source, tree.place(wanted.destination(), kind)?);
-    }
-    let kind = wanted.typ().as_deref().unwrap_or_default();
-    let data: Vec<&str> = options.data.iter().map(String::as_str).collect();
-    let place = tree.place(wanted.destination(), PlaceKind::Folder)?;
-    let made = match kind {
-        "cgroup" => file_system("cgroup2", &[], options.attributes),
-        "sysfs" => file_system("sysfs", &[], options.attributes)
-            // Without a network namespace of its own the kernel gives no new sysfs: the host's then, read-only.
-            .or_else(|failure| view(Path::new("/sys"), true).map_err(|_| failure)),
-        _ => file_system(kind, &data, options.attributes),
-    };
-    match made {
-        Ok(mounted) => attach(&mounted, place),
-        // Hosts with control groups of version 1 only, and kernels without message queues, give boxes none.
-        Err(_) if matches!(kind, "cgroup" | "mqueue") => Ok(()),
-        Err(failure) => Err(failure),
-    }
-}
-
-fn make_devices(tree: &RootDir, devices: Vec<(&str, Detached)>, wanted: Vec<(PathBuf, Detached)>) -> Result<()> {
-    if tree.find(Path::new("/dev"))?.is_none() {
-        return Ok(());
-    }
-    for (name, device) in devices {
-        attach(&device, tree.place(Path::new(&format!("/dev/{name}")), PlaceKind::File)?)?;
-    }
-    for (path, device) in wanted {
-        attach(&device, tree.place(&path, PlaceKind::File)?)
-            .trying(|| format!("cannot give the box the device {}", path.display()))?;
-    }
-    for (path, target) in [
-        ("/dev/fd", "/proc/self/fd"),
-        ("/dev/stdin", "/proc/self/fd/0"),
-        ("/dev/stdout", "/proc/self/fd/1"),
-        ("/dev/stderr", "/proc/self/fd/2"),
-        ("/dev/ptmx", "pts/ptmx"),
-        ("/dev/core", "/proc/kcore"),
-    ] {
-        tree.link(Path::new(path), target)?;
-    }
-    // Nobody sits at the console: what is written there goes nowhere.
-    if let Ok(null) = view(Path::new("/dev/null"), false) {
-        attach(&null, tree.place(Path::new("/dev/console"), PlaceKind::File)?)?;
-    }
-    Ok(())
-}
-
 /// Makes the host's user known: lines in passwd and group, and a home of its own.
 fn know_account(tree: &RootDir, account: &HostAccount) -> Result<()> {
     let (passwd, group) = (Path::new("/etc/passwd"), Path::new("/etc/group"));
@@ -213,14 +108,21 @@ fn know_account(tree: &RootDir, account: &HostAccount) -> Result<()> {
     tree.make_folder(Path::new(&account.home), Some((account.uid, account.gid)), 0o755)
 }
 
-fn mask(tree: &RootDir, paths: &[String]) -> Result<()> {
+/// Nothing can be done with it but reading.
+const SEALED: Attributes = Attributes {
+    readonly: true,
+    no_suid: true,
+    no_dev: true,
+    no_exec: true,
+    access_time: mount::AccessTime::Kept,
+    no_folder_access_time: false,
+};
+
+fn mask(tree: &RootDir, paths: &[String], mode: &str) -> Result<()> {
     for path in paths {
         let Some((place, kind)) = tree.find(Path::new(path))? else { continue };
         let cover = match kind {
-            PlaceKind::Folder => {
-                let attributes = Attributes { readonly: true, no_suid: true, no_dev: true, no_exec: true };
-                file_system("tmpfs", &["size=0", "mode=000"], attributes)?
-            }
+            PlaceKind::Folder => file_system("tmpfs", &["size=0", mode], SEALED)?,
             PlaceKind::File => view(Path::new("/dev/null"), false)?,
         };
         attach(&cover, place).trying(|| format!("cannot hide {path} from the box"))?;
@@ -232,8 +134,7 @@ fn protect(tree: &RootDir, paths: &[String]) -> Result<()> {
     for path in paths {
         let Some((place, _)) = tree.find(Path::new(path))? else { continue };
         let cover = view_of(&place)?;
-        let attributes = Attributes { readonly: true, no_suid: true, no_dev: true, no_exec: true };
-        restrict(&cover, attributes, true)
+        restrict(&cover, SEALED, true)
             .and_then(|()| attach(&cover, place))
             .trying(|| format!("cannot protect {path} from the box"))?;
     }
@@ -242,21 +143,4 @@ fn protect(tree: &RootDir, paths: &[String]) -> Result<()> {
 
 fn view_of(place: &OwnedFd) -> Result<Detached> {
     view(&crate::sys::linux::exe::path_of(place), true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_options_are_told_apart() {
-        let mount: Mount = serde_json::from_value(serde_json::json!({
-            "destination": "/x", "type": "tmpfs", "options": ["nosuid", "ro", "noatime", "size=1m", "mode=755"]
-        }))
-        .unwrap();
-        let options = Options::of(&mount);
-        assert_eq!(options.data, ["size=1m", "mode=755"]);
-        assert_eq!(options.attributes, Attributes { readonly: true, no_suid: true, ..Attributes::default() });
-        assert!(!options.bind);
-    }
 }

@@ -43,10 +43,10 @@ fn sum_of(paths: &[PathBuf]) -> Option<Vec<u8>> {
 }
 
 /// What one program does with the calls it names, and with all others.
-struct List {
-    matched: Value,
-    others: Value,
-    rules: Vec<Value>,
+pub struct List {
+    pub matched: Value,
+    pub others: Value,
+    pub rules: Vec<Value>,
 }
 
 /// Two programs, since one knows only two actions: first what is refused as forbidden, then all that is unknown.
@@ -68,7 +68,21 @@ fn lists() -> Vec<List> {
     ]
 }
 
-fn compile(list: &List, architecture: &str) -> Result<Vec<u8>> {
+/// Whether the compiler knows the call `name` of this architecture.
+pub fn knows(name: &str, architecture: &str) -> bool {
+    let rules = json!({ "call": {
+        "mismatch_action": "allow", "match_action": "log", "filter": [{ "syscall": name }],
+    }});
+    architecture
+        .try_into()
+        .is_ok_and(|target| seccompiler::compile_from_json(rules.to_string().as_bytes(), target).is_ok())
+}
+
+/// Compiles one program; calls that the compiler does not know are left out.
+///
+/// # Errors
+/// The architecture is unknown, or the list is beyond what the kernel takes.
+pub fn compile(list: &List, architecture: &str) -> Result<Vec<u8>> {
     let target = architecture
         .try_into()
         .map_err(|_| Failure::new(format!("there is no seccomp list for the architecture {architecture}")))?;

@@ -1,5 +1,6 @@
 //! The OCI spec of a box (pure): what every box has, and what this one wants.
 
+use super::birth::NETWORK_PATH;
 use super::identity::bounding;
 use super::security::{MASKED, READONLY};
 use crate::model::{Result, SecurityWanted, Trying};
@@ -55,14 +56,14 @@ pub fn build(wanted: &BoxSpec) -> Result<Spec> {
         .build()
         .trying(describing)?;
     let namespaces = [
-        LinuxNamespaceType::User,
         LinuxNamespaceType::Mount,
         LinuxNamespaceType::Pid,
         LinuxNamespaceType::Ipc,
         LinuxNamespaceType::Uts,
-        LinuxNamespaceType::Network,
         LinuxNamespaceType::Cgroup,
     ];
+    // The user namespace is the one the box is born in, which is the project's.
+    let network = LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network).path(NETWORK_PATH).build();
     let namespaces = namespaces.map(|kind| LinuxNamespaceBuilder::default().typ(kind).build());
     let devices = wanted.security.devices.iter().map(|path| {
         // Numbers are the host file's; the box gets a view of that very file.
@@ -72,7 +73,9 @@ pub fn build(wanted: &BoxSpec) -> Result<Spec> {
         if wanted.security.privileged { vec![] } else { paths.iter().map(|p| p.to_string()).collect() }
     };
     let linux = LinuxBuilder::default()
-        .namespaces(namespaces.into_iter().collect::<std::result::Result<Vec<_>, _>>().trying(describing)?)
+        .namespaces(
+            namespaces.into_iter().chain([network]).collect::<std::result::Result<Vec<_>, _>>().trying(describing)?,
+        )
         .devices(devices.collect::<Result<Vec<_>>>()?)
         .masked_paths(hide(&MASKED))
         .readonly_paths(hide(&READONLY))
@@ -118,9 +121,9 @@ fn mounts(wanted: &BoxSpec) -> Result<Vec<Mount>> {
     }
     for bind in &wanted.binds {
         // No device files and no set-user-id programs arrive by a mount.
-        let mut options = vec!["rbind", "nosuid", "nodev"];
+        let mut options = vec!["rbind", "rnosuid", "rnodev"];
         if bind.readonly {
-            options.push("ro");
+            options.push("rro");
         }
         own.push((bind.target.clone(), mount(&bind.target, "bind", Some(&bind.source), &options)?));
     }

@@ -7,6 +7,7 @@ pub mod image;
 pub mod limits;
 pub mod mount;
 pub mod name;
+pub mod oci;
 pub mod port;
 pub mod project;
 pub mod request;

@@ -9,6 +9,7 @@
 //! DATA/projects/ID/boxes/NAME/         box.json, exit.json, log, hosts, resolv.conf, layer/, work/, root/
 //! DATA/volumes/ID/NAME/                volumes: outlive `down`
 //! RUN/ID/keeper.sock
+//! RUN/oci/CONTAINER/                   state.json, start.sock, seccomp-N.bpf: `devenv oci`
 //! ```
 
 use crate::model::{BoxName, Failure, Host, ProjectId, Result, Trying, VolumeName};
@@ -69,6 +70,11 @@ impl Layout {
 
     pub fn seccomp(&self) -> PathBuf {
         self.data.join("seccomp")
+    }
+
+    /// State of the containers of `devenv oci`.
+    pub fn oci(&self) -> PathBuf {
+        self.run.join("oci")
     }
 
     pub fn projects(&self) -> PathBuf {

@@ -14,13 +14,43 @@ pub struct Finished {
     pub complaint: String,
 }
 
+/// A program with everything it gets; nothing is looked up and nothing inherited.
+pub struct Exactly<'a> {
+    pub path: &'a std::path::Path,
+    /// The first word is the program's own name.
+    pub arguments: &'a [String],
+    /// `NAME=VALUE` each.
+    pub environment: &'a [String],
+    pub input: &'a [u8],
+}
+
+/// Runs it and waits for its end. `None` for `limit` waits as long as it takes.
+///
+/// # Errors
+/// It cannot be started, or does not end within `limit` and is killed.
+pub fn run_exactly(wanted: &Exactly<'_>, limit: Option<Duration>) -> Result<Finished> {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(wanted.path);
+    if let Some((name, rest)) = wanted.arguments.split_first() {
+        command.arg0(name).args(rest);
+    }
+    command.env_clear();
+    command.envs(wanted.environment.iter().filter_map(|entry| entry.split_once('=')));
+    finish(command, &wanted.path.display().to_string(), wanted.input, limit.unwrap_or(Duration::MAX))
+}
+
 /// Runs `program` (looked for in `PATH`) with `input` on its standard input, and waits for its end.
 ///
 /// # Errors
 /// It cannot be started, or does not end within `limit` and is killed.
 pub fn run(program: &str, arguments: &[&str], input: &[u8], limit: Duration) -> Result<Finished> {
-    let mut child = Command::new(program)
-        .args(arguments)
+    let mut command = Command::new(program);
+    command.args(arguments);
+    finish(command, program, input, limit)
+}
+
+fn finish(mut command: Command, program: &str, input: &[u8], limit: Duration) -> Result<Finished> {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

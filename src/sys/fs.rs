@@ -176,6 +176,37 @@ pub fn missing(path: &Path) -> Failure {
     Failure::new(format!("{} does not exist", path.display())).kind(Kind::NotFound)
 }
 
+/// Copies what is in the folder `from` into the folder `to`, with modes and, as far as allowed, owners; symlinks as
+/// they are, special files not at all.
+///
+/// # Errors
+/// Something cannot be read or written.
+pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    use std::os::unix::fs::{MetadataExt, lchown, symlink};
+    let entries = fs::read_dir(from).trying(|| format!("cannot read {}", from.display()))?;
+    for entry in entries.flatten() {
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let trying = || format!("cannot copy {}", source.display());
+        let facts = entry.metadata().trying(trying)?;
+        if facts.is_dir() {
+            fs::create_dir(&target).trying(trying)?;
+            copy_tree(&source, &target)?;
+        } else if facts.is_symlink() {
+            fs::read_link(&source).and_then(|link| symlink(link, &target)).trying(trying)?;
+        } else if facts.is_file() {
+            fs::copy(&source, &target).trying(trying)?;
+        } else {
+            continue;
+        }
+        let _ = lchown(&target, Some(facts.uid()), Some(facts.gid()));
+        if !facts.is_symlink() {
+            // After the owner, whose change takes set-user-id away.
+            fs::set_permissions(&target, facts.permissions()).trying(trying)?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether this process may write to `path` (access(2), with the effective ids).
 pub fn is_writable(path: &Path) -> bool {
     use nix::fcntl::AtFlags;

@@ -117,12 +117,16 @@ impl<'a> Site<'a> {
     /// # Errors
     /// There is none, or the place is not this computer.
     pub fn open(context: &'a Context) -> Result<Site<'a>> {
-        if let Some(place) = context.place.as_deref().filter(|place| *place != "here") {
+        let computer = Computer::look()?;
+        let place = match &context.place {
+            Some(place) => Some(place.clone()),
+            None => computer.settings()?.place,
+        };
+        if let Some(place) = place.filter(|place| place != "here") {
             return Err(Failure::new(format!("the place '{place}' is not carried out by this version"))
                 .kind(Kind::Usage)
                 .hint("this version runs boxes `here`: on this computer's own kernel"));
         }
-        let computer = Computer::look()?;
         let folder = match config::find(&context.folder) {
             Ok(folder) => folder,
             // Its file is gone, but not what was made of it: that can still be looked at and removed.

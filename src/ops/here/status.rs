@@ -9,6 +9,7 @@ use crate::state::record::project_ids;
 use crate::state::{BoxRecord, ProjectRecord};
 use crate::sys::linux::facts;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// What runs of the caller's project.
 ///
@@ -105,6 +106,16 @@ fn loosened(wanted: &BoxWanted) -> Vec<String> {
     words.extend(security.cap_add.iter().cloned());
     words.extend(security.devices.iter().map(|device| device.display().to_string()));
     words
+}
+
+/// Checks the user's own settings; gives the file's path when there is one.
+///
+/// # Errors
+/// All that is wrong in the file.
+pub fn check_settings(_: &Context) -> Result<Option<PathBuf>> {
+    let computer = Computer::look()?;
+    computer.settings()?;
+    Ok(Some(computer.layout.settings().to_owned()).filter(|path| path.exists()))
 }
 
 /// Every project of this user of which anything is left.

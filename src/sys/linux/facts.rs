@@ -32,6 +32,12 @@ pub fn set_dumpable() {
     let _ = nix::sys::prctl::set_dumpable(true);
 }
 
+/// Has the kernel spare this process (below 0, which needs CAP_SYS_RESOURCE) or choose it (above) when memory runs out
+/// (proc_pid_oom_score_adj(5)). Where that is not allowed, nothing changes.
+pub fn prefer_at_memory_shortage(score: i32) {
+    let _ = fs::write("/proc/self/oom_score_adj", score.to_string());
+}
+
 /// Keeps processes without CAP_SYS_PTRACE from looking into this one, until it executes another program.
 pub fn clear_dumpable() {
     let _ = nix::sys::prctl::set_dumpable(false);

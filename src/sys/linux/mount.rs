@@ -15,6 +15,19 @@ pub struct Attributes {
     pub no_suid: bool,
     pub no_dev: bool,
     pub no_exec: bool,
+    pub access_time: AccessTime,
+    pub no_folder_access_time: bool,
+}
+
+/// When reading a file counts as a use of it (mount(8)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AccessTime {
+    /// As it is; for a new file system the kernel's default, `relatime`.
+    #[default]
+    Kept,
+    Relative,
+    Never,
+    Always,
 }
 
 impl Attributes {
@@ -24,8 +37,20 @@ impl Attributes {
             (self.no_suid, libc::MOUNT_ATTR_NOSUID),
             (self.no_dev, libc::MOUNT_ATTR_NODEV),
             (self.no_exec, libc::MOUNT_ATTR_NOEXEC),
+            (self.no_folder_access_time, libc::MOUNT_ATTR_NODIRATIME),
         ];
-        pairs.iter().filter(|(wanted, _)| *wanted).map(|(_, bit)| *bit).sum()
+        let flags: u64 = pairs.iter().filter(|(wanted, _)| *wanted).map(|(_, bit)| *bit).sum();
+        flags
+            | match self.access_time {
+                AccessTime::Kept | AccessTime::Relative => 0,
+                AccessTime::Never => libc::MOUNT_ATTR_NOATIME,
+                AccessTime::Always => libc::MOUNT_ATTR_STRICTATIME,
+            }
+    }
+
+    /// The times are one field of several bits: setting it means clearing it first (mount_setattr(2)).
+    fn cleared(self) -> u64 {
+        if self.access_time == AccessTime::Kept { 0 } else { libc::MOUNT_ATTR__ATIME }
     }
 }
 
@@ -70,12 +95,65 @@ pub fn view(path: &Path, recursive: bool) -> Result<Detached> {
     descriptor(fd).map(Detached).trying(|| format!("cannot open {} for mounting", path.display()))
 }
 
+/// A second view of the open file `file` by itself.
+///
+/// # Errors
+/// As open_tree(2).
+pub fn view_of(file: impl AsFd) -> Result<Detached> {
+    let flags = libc::OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | libc::AT_EMPTY_PATH as u32;
+    // SAFETY: the path is the empty C string.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, file.as_fd().as_raw_fd(), c"".as_ptr(), flags) };
+    descriptor(fd).map(Detached).trying(|| "cannot open a file for mounting")
+}
+
 /// Restricts a detached mount, and those below it when `recursive` (mount_setattr(2)).
 ///
 /// # Errors
 /// As mount_setattr(2).
 pub fn restrict(mount: &Detached, attributes: Attributes, recursive: bool) -> Result<()> {
-    let wanted = libc::mount_attr { attr_set: attributes.bits(), attr_clr: 0, propagation: 0, userns_fd: 0 };
+    set_attributes(mount, attributes.bits(), attributes.cleared(), 0, recursive).trying(|| "cannot restrict a mount")
+}
+
+/// How mounts and unmounts below a mount travel (mount_namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    Private,
+    Slave,
+    Shared,
+    Unbindable,
+}
+
+impl Propagation {
+    fn flag(self) -> MsFlags {
+        match self {
+            Propagation::Private => MsFlags::MS_PRIVATE,
+            Propagation::Slave => MsFlags::MS_SLAVE,
+            Propagation::Shared => MsFlags::MS_SHARED,
+            Propagation::Unbindable => MsFlags::MS_UNBINDABLE,
+        }
+    }
+}
+
+/// Sets the propagation of a detached mount, and of those below it when `recursive`.
+///
+/// # Errors
+/// As mount_setattr(2).
+pub fn propagate(mount: &Detached, kind: Propagation, recursive: bool) -> Result<()> {
+    set_attributes(mount, 0, 0, kind.flag().bits(), recursive).trying(|| "cannot set the propagation of a mount")
+}
+
+/// Sets the propagation of the root of this namespace, and of what is below it when `recursive`.
+///
+/// # Errors
+/// As mount(2).
+pub fn propagate_root(kind: Propagation, recursive: bool) -> Result<()> {
+    let flags = kind.flag() | if recursive { MsFlags::MS_REC } else { MsFlags::empty() };
+    nix::mount::mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)
+        .trying(|| "cannot set the propagation of the box's root")
+}
+
+fn set_attributes(mount: &Detached, set: u64, clear: u64, propagation: u64, recursive: bool) -> std::io::Result<()> {
+    let wanted = libc::mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 };
     let mut flags = libc::AT_EMPTY_PATH;
     if recursive {
         flags |= libc::AT_RECURSIVE;
@@ -91,7 +169,7 @@ pub fn restrict(mount: &Detached, attributes: Attributes, recursive: bool) -> Re
             size_of::<libc::mount_attr>(),
         )
     };
-    check(result).trying(|| "cannot restrict a mount")
+    check(result)
 }
 
 /// A new instance of a file system (fsopen(2)): `options` are `key` or `key=value`.
@@ -203,6 +281,14 @@ fn c_path(path: &Path) -> Result<CString> {
 /// Whether what is mounted is a folder.
 pub fn is_folder(mount: &Detached) -> bool {
     nix::sys::stat::fstat(&mount.0).is_ok_and(|facts| facts.st_mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
+/// Makes a mount read-only that is attached by now; those below it stay as they are.
+///
+/// # Errors
+/// As mount_setattr(2).
+pub fn make_readonly(mount: &Detached) -> Result<()> {
+    restrict(mount, Attributes { readonly: true, ..Attributes::default() }, false)
 }
 
 /// Makes the root of this namespace read-only.

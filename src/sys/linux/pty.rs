@@ -83,6 +83,13 @@ impl Drop for Raw {
     }
 }
 
+/// Sets the size of the terminal, in characters.
+pub fn set_size(controller: impl AsFd, rows: u16, columns: u16) {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the ioctl reads one winsize, which outlives it.
+    unsafe { libc::ioctl(controller.as_fd().as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+}
+
 fn copy_size(controller: impl AsFd) {
     let mut size = Winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: both ioctls read or write one winsize, which outlives them.

@@ -23,6 +23,18 @@ pub enum PlaceKind {
     File,
 }
 
+/// A device file to make (mknod(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Device {
+    /// As mknod(1) names it: b, c, u or p.
+    pub kind: char,
+    pub major: u64,
+    pub minor: u64,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
 impl RootDir {
     /// Opens the folder at `path`.
     ///
@@ -175,6 +187,33 @@ impl RootDir {
             fchmod(&folder, Mode::from_bits_truncate(mode))
         })();
         made.trying(|| format!("cannot make the folder {} in the box", path.display()))
+    }
+
+    /// Makes a device file (`c`, `u`, `b`) or a named pipe (`p`), in place of what is there.
+    ///
+    /// # Errors
+    /// As mknod(2): `EPERM` in a user namespace.
+    pub fn make_device(&self, path: &Path, device: Device) -> Result<()> {
+        let made = (|| {
+            let parent = self.make_folders(path.parent().unwrap_or(Path::new("/")))?;
+            let name = path.file_name().ok_or(Errno::EINVAL)?;
+            match unlinkat(&parent, name, UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(error) => return Err(error),
+            }
+            let kind = match device.kind {
+                'b' => SFlag::S_IFBLK,
+                'p' => SFlag::S_IFIFO,
+                _ => SFlag::S_IFCHR,
+            };
+            let numbers = nix::sys::stat::makedev(device.major, device.minor);
+            nix::sys::stat::mknodat(&parent, name, kind, Mode::empty(), numbers)?;
+            let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
+            nix::unistd::fchownat(&parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+            let mode = Mode::from_bits_truncate(device.mode);
+            nix::sys::stat::fchmodat(&parent, name, mode, nix::sys::stat::FchmodatFlags::FollowSymlink)
+        })();
+        made.trying(|| format!("cannot make the device {} in the box", path.display()))
     }
 
     /// Makes a symlink unless something is there.

@@ -20,6 +20,21 @@ pub fn block_all() {
     let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None);
 }
 
+extern "C" fn end(number: libc::c_int) {
+    // SAFETY: _exit is async-signal-safe.
+    unsafe { libc::_exit(128 + number) }
+}
+
+/// Ends this process on the signals that ask for it, also where it is the first one of a namespace, which otherwise
+/// hears only those it has a handler for (pid_namespaces(7)). Executing a program brings the defaults back.
+pub fn end_when_asked() {
+    let action = SigAction::new(SigHandler::Handler(end), SaFlags::empty(), SigSet::empty());
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2] {
+        // SAFETY: the handler only calls _exit.
+        let _ = unsafe { sigaction(signal, &action) };
+    }
+}
+
 /// What a program may expect to find: nothing blocked, nothing ignored (Rust ignores SIGPIPE).
 pub fn restore_defaults() {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());

@@ -12,18 +12,46 @@ use std::process::{Child, Command, Stdio};
 /// # Errors
 /// As execve(2).
 pub fn with_descriptors(program: &OwnedFd, arguments: &[&str], descriptors: Vec<OwnedFd>) -> Result<Child> {
-    let placement = Placement::of(&descriptors, Some(program));
+    start(program, arguments, descriptors, FIRST, Stdio::null())
+}
+
+/// As [`with_descriptors`], but standard input is ours as well, and the descriptors arrive from `first` on: those from
+/// 3 up to it are handed over as they are.
+///
+/// # Errors
+/// As execve(2).
+pub fn with_descriptors_from(
+    first: RawFd,
+    program: &OwnedFd,
+    arguments: &[&str],
+    descriptors: Vec<OwnedFd>,
+) -> Result<Child> {
+    start(program, arguments, descriptors, first, Stdio::inherit())
+}
+
+/// The first number behind the standard streams.
+const FIRST: RawFd = 3;
+
+fn start(
+    program: &OwnedFd,
+    arguments: &[&str],
+    descriptors: Vec<OwnedFd>,
+    first: RawFd,
+    input: Stdio,
+) -> Result<Child> {
+    let placement = Placement::of(&descriptors, Some(program), first);
     let mut command = Command::new(placement.program_path());
     // The user's environment holds secrets, and the child is about to live among strangers.
-    command.args(arguments).arg0("devenv").env_clear().stdin(Stdio::null());
+    command.args(arguments).arg0("devenv").env_clear().stdin(input);
     placement.apply_to(&mut command);
     let child = command.spawn().trying(|| "cannot run this program again");
     drop(descriptors);
     child
 }
 
-/// Where descriptors have to go in a child: 3, 4, 5, …, in two rounds, as one may stand where another has to go.
+/// Where descriptors have to go in a child: `first` and the numbers behind it, in two rounds, as one may stand where another has to go.
 struct Placement {
+    first: RawFd,
     numbers: Vec<RawFd>,
     program: Option<RawFd>,
     /// Nothing of the list is at this number or above it.
@@ -31,12 +59,12 @@ struct Placement {
 }
 
 impl Placement {
-    fn of(descriptors: &[OwnedFd], program: Option<&OwnedFd>) -> Placement {
+    fn of(descriptors: &[OwnedFd], program: Option<&OwnedFd>, first: RawFd) -> Placement {
         let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let program = program.map(AsRawFd::as_raw_fd);
         let taken = numbers.iter().chain(&program).copied().max().unwrap_or(0);
-        let free = taken.max(3 + numbers.len() as RawFd) + 1;
-        Placement { numbers, program, free }
+        let free = taken.max(first + numbers.len() as RawFd) + 1;
+        Placement { first, numbers, program, free }
     }
 
     /// The program's path in the child, where its descriptor moved out of the way.
@@ -60,7 +88,7 @@ impl Placement {
         }
         for offset in 0..self.numbers.len() as RawFd {
             // SAFETY: as above; dup2 clears close-on-exec.
-            if unsafe { libc::dup2(self.free + offset, 3 + offset) } < 0 {
+            if unsafe { libc::dup2(self.free + offset, self.first + offset) } < 0 {
                 return Err(std::io::Error::last_os_error());
             }
         }
@@ -96,7 +124,7 @@ pub fn lines_of(
 ) -> Result<i32> {
     use std::io::{BufRead, BufReader};
     let (read, write) = super::pipe::new()?;
-    let placement = Placement::of(&descriptors, None);
+    let placement = Placement::of(&descriptors, None, FIRST);
     let error_write = write.try_clone().trying(|| "no descriptors are left")?;
     let mut command = Command::new(program);
     command.args(arguments).arg0("devenv").env_clear().stdin(Stdio::null()).stdout(write).stderr(error_write);

@@ -96,6 +96,22 @@ pub fn join(pid: u32) -> Result<()> {
     after_entering()
 }
 
+/// Moves this process into the user namespace that `namespace` stands for, with all capabilities there.
+///
+/// # Errors
+/// As setns(2).
+pub fn join_open(namespace: impl std::os::fd::AsFd) -> Result<()> {
+    setns(namespace, CloneFlags::CLONE_NEWUSER).trying(|| "cannot enter a user namespace")?;
+    after_entering()
+}
+
+/// Whether this process is in the first user namespace, whose root is the computer's.
+pub fn is_first() -> bool {
+    // PROC_USER_INIT_INO of linux/proc_ns.h: a map alone tells nothing, since another's may be the whole range too.
+    const FIRST: &str = "user:[4026531837]";
+    fs::read_link("/proc/self/ns/user").is_ok_and(|target| target.as_os_str() == FIRST)
+}
+
 /// Whether process `pid` is in the user namespace of this process.
 pub fn is_same_as(pid: u32) -> bool {
     let target = |path: String| fs::read_link(path).ok();
