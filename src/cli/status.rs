@@ -66,19 +66,7 @@ mod tests {
     use crate::model::{PortAddress, Protocol, PublishedPort};
 
     fn one(name: &str, state: BoxState) -> BoxStatus {
-        BoxStatus {
-            name: name.into(),
-            image: "docker.io/library/debian:bookworm".into(),
-            digest: None,
-            state,
-            pid: None,
-            ip: None,
-            started_at: None,
-            exit_code: None,
-            health: None,
-            ports: Vec::new(),
-            loosened: Vec::new(),
-        }
+        BoxStatus { state, ..BoxStatus::absent(name, "docker.io/library/debian:bookworm") }
     }
 
     #[test]

@@ -35,6 +35,25 @@ pub struct BoxStatus {
     pub loosened: Vec<String>,
 }
 
+impl BoxStatus {
+    /// A box that was never made.
+    pub fn absent(name: impl Into<String>, image: impl Into<String>) -> BoxStatus {
+        BoxStatus {
+            name: name.into(),
+            image: image.into(),
+            digest: None,
+            state: BoxState::Absent,
+            pid: None,
+            ip: None,
+            started_at: None,
+            exit_code: None,
+            health: None,
+            ports: Vec::new(),
+            loosened: Vec::new(),
+        }
+    }
+}
+
 /// State of a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

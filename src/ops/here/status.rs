@@ -79,19 +79,7 @@ fn known_box(site: &Site, name: &BoxName, known: &KnownBox, project: Option<&Pro
 }
 
 fn absent(wanted: &BoxWanted) -> BoxStatus {
-    BoxStatus {
-        name: wanted.name.to_string(),
-        image: wanted.image.to_string(),
-        digest: None,
-        state: BoxState::Absent,
-        pid: None,
-        ip: None,
-        started_at: None,
-        exit_code: None,
-        health: None,
-        ports: Vec::new(),
-        loosened: loosened(wanted),
-    }
+    BoxStatus { loosened: loosened(wanted), ..BoxStatus::absent(wanted.name.to_string(), wanted.image.to_string()) }
 }
 
 fn loosened(wanted: &BoxWanted) -> Vec<String> {
