@@ -34,7 +34,7 @@ pub enum ImageCommand {
     Prune,
     /// Take an image from a folder or archive into the store
     Import {
-        /// oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]
+        #[arg(help = "oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]")]
         source: String,
         /// Name in the store; default: the one the archive gives
         name: Option<String>,

@@ -42,7 +42,7 @@ pub fn resolve_image(text: &str, folder: &Path, host: &HostEnvironment<'_>) -> R
 /// What a word on the command line names, as `image` in a file would.
 ///
 /// # Errors
-/// As [`resolve_image`], in words.
+/// It is no reference, or the folder or file it names does not exist.
 pub fn image_source(
     text: &str,
     folder: &Path,

@@ -45,7 +45,7 @@ const FIRST: i32 = 3;
 /// The network namespace of a box of ours, as its spec names it.
 pub const NETWORK_PATH: &str = "/proc/self/fd/7";
 
-/// Makes a box and waits until it is complete. `program` is this program, sealed ([`exe::sealed`]). To be called in
+/// Makes a box and waits until it is complete. `program` is this program, sealed ([`crate::sys::linux::exe::sealed`]). To be called in
 /// the user namespace of the project.
 ///
 /// # Errors
