@@ -30,7 +30,9 @@ fn boxes_reach_the_outside_by_tcp_and_udp() {
     assert_eq!(world.run_in_box(dev, &format!("udp {} outward", serve_udp())), "OUTWARD");
     let closed = SocketAddr::new(host_address(), 1);
     let said = world.run_in_box(dev, &format!("tcp {closed} hello"));
-    assert!(["error ConnectionReset", "error BrokenPipe", "error ConnectionRefused"].contains(&&*said), "{said}");
+    // Which of these depends on how far the connection had got when it was reset.
+    let refusals = ["error ConnectionReset", "error BrokenPipe", "error ConnectionRefused", "error NotConnected"];
+    assert!(refusals.contains(&&*said), "{said}");
 }
 
 #[test]

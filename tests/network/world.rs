@@ -2,7 +2,7 @@
 
 use devenv::model::wire::{BoxNetwork, KeeperStart, NetworkPlan, Survivor};
 use devenv::model::{BoxName, HostPort, PortAddress, PortRequest, ProjectId, Protocol, PublishedPort};
-use devenv::ops::here::keeper::{Keeper, NetworkSet};
+use devenv::ops::here::keeper::{Keeper, NetworkSet, bind_privileged};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -120,7 +120,7 @@ impl World {
 
     pub fn set(&mut self, plan: &NetworkPlan) -> NetworkSet {
         let keeper = self.keeper.as_mut().expect("a keeper");
-        keeper.set_network(plan, &[]).unwrap_or_else(|failure| panic!("{:?}", failure.chain()))
+        keeper.set_network(plan, &bind_privileged(plan)).unwrap_or_else(|failure| panic!("{:?}", failure.chain()))
     }
 
     /// What is wrong with the plan, from the outermost cause to the innermost.
