@@ -31,6 +31,8 @@ keeper=$(keepers)
 for one in $keeper; do kill -9 "$one"; done
 check "the box outlives its keeper" kill -0 "$pid"
 check "exec works without a keeper" "$DEVENV" exec -T -- true
+check "and brings it back: it serves" within 10 serves
+for one in $(keepers); do kill -9 "$one"; done
 check "up brings it back" "$DEVENV" up
 same "with the same box" "$pid" "$(field dev pid)"
 check "and it serves again" within 10 serves

@@ -1,7 +1,7 @@
 //! `shell` and `exec`: running a program in a box.
 
 use super::site::Site;
-use super::up;
+use super::{net, up};
 use crate::engine::enter::{self, Enter};
 use crate::model::request::{EnterRequest, UpRequest};
 use crate::model::{BoxName, Failure, Result, Trying};
@@ -22,7 +22,12 @@ pub fn enter(context: &Context, request: &EnterRequest, shell: bool) -> Result<i
     let site = Site::open(context)?;
     let name = request.name.clone().unwrap_or_else(BoxName::dev);
     let record = match running(&site, &name)? {
-        Some(record) => record,
+        Some(record) => {
+            if let Err(failure) = net::revive(&site) {
+                site.context.events.warn(format!("no ports and no way out: {}", failure.chain().join(": ")));
+            }
+            record
+        }
         None if shell => {
             let project = site.load()?;
             if project.get_box(&name).is_none() {

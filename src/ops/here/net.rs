@@ -129,6 +129,29 @@ pub fn end_lost_keeper(site: &Site) -> Result<()> {
     }
 }
 
+/// Brings back the keeper of a project whose boxes run without one, with the network as it was recorded. Looks before
+/// it locks: where the keeper lives this costs two small reads.
+///
+/// # Errors
+/// It cannot be started, or a port is taken meanwhile.
+pub fn revive(site: &Site) -> Result<()> {
+    let lives = |record: &ProjectRecord| record.keeper.as_ref().is_some_and(Identity::is_alive);
+    if site.record()?.as_ref().is_none_or(lives) {
+        return Ok(());
+    }
+    let _lock = site.lock()?;
+    let Some(mut record) = site.record()?.filter(|record| !lives(record)) else { return Ok(()) };
+    let boxes = site.boxes()?;
+    let running = boxes.values().filter(|known| known.is_running()).map(|known| &known.record.wanted);
+    let plan = plan(&record, &record.network, running);
+    let bound = claim_ports(site, &plan, Some(&record))?;
+    site.enter(&boxes)?;
+    let (mut keeper, identity) = ensure_keeper(site, &boxes)?;
+    record.ports.extend(set(site, &mut keeper, &plan, &bound)?.ports);
+    record.keeper = Some(identity);
+    record.write(&site.paths)
+}
+
 /// Has the keeper make the network, and tells the user what there is to know. `bound` are sockets of ports that
 /// only root may bind.
 ///
