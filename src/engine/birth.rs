@@ -224,9 +224,7 @@ fn live(launch: &Launch, plan: &Plan, early: Option<Sources>, held: Held, pipe: 
     facts::set_name(c"devenv-box");
     new_session();
     let sources = early.map_or_else(|| rootfs::open_sources(&launch.spec), Ok)?;
-    let seccomp =
-        launch.seccomp.iter().map(|path| std::fs::read(path).trying(|| format!("cannot read {}", path.display())));
-    let seccomp = seccomp.collect::<Result<Vec<_>>>()?;
+    let seccomp = super::seccomp::read(&launch.seccomp)?;
     let root = launch.spec.root().as_ref().ok_or_else(|| Failure::new("the OCI spec names no root"))?;
     let tree = rootfs::open_root(launch, root.path())?;
     userns::become_root_if_mapped()?;

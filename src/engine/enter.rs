@@ -67,9 +67,7 @@ pub fn main(number: i32) -> Result<i32> {
 
 fn run(mut enter: Enter) -> Result<i32> {
     let init = enter.init.open().ok_or_else(|| Failure::new("the box is not running any more"))?;
-    let seccomp =
-        enter.seccomp.iter().map(|path| std::fs::read(path).trying(|| format!("cannot read {}", path.display())));
-    let seccomp = seccomp.collect::<Result<Vec<_>>>()?;
+    let seccomp = super::seccomp::read(&enter.seccomp)?;
     enter.cgroups.iter().try_for_each(|folder| super::limits::join(folder))?;
     // Who is in the box's user namespace already may not enter it again (setns(2)).
     let user = !userns::is_same_as(init.pid());

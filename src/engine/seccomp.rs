@@ -42,6 +42,14 @@ fn sum_of(paths: &[PathBuf]) -> Option<Vec<u8>> {
     Some(sum.finalize().to_vec())
 }
 
+/// The programs in these files, to be loaded in the same order.
+///
+/// # Errors
+/// One cannot be read.
+pub fn read(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
+    paths.iter().map(|path| std::fs::read(path).trying(|| format!("cannot read {}", path.display()))).collect()
+}
+
 /// What one program does with the calls it names, and with all others.
 pub struct List {
     pub matched: Value,

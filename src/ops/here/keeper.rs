@@ -7,11 +7,11 @@ use crate::network::holder::{self, Holder};
 use crate::sys::linux::descriptors;
 use crate::sys::linux::detached::{self, Detached};
 use crate::sys::linux::pidfd::Process;
-use crate::sys::linux::{signal, socket, unix};
+use crate::sys::linux::{pipe, signal, socket, unix};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, ErrorKind, Seek, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -77,8 +77,11 @@ impl Keeper {
         let listener = unix::listen(socket).trying(|| format!("cannot make the socket {}", socket.display()))?;
         let output = File::options().create(true).append(true).open(log);
         let output = output.trying(|| format!("cannot open the log {}", log.display()))?;
-        let stdin = hold_text(&serde_json::to_vec(start).trying(|| "cannot write down how the keeper starts")?)
-            .trying(|| "cannot hand the keeper how it starts")?;
+        let stdin = pipe::memory(
+            "keeper-start",
+            &serde_json::to_vec(start).trying(|| "cannot write down how the keeper starts")?,
+        )?
+        .into();
         // The socket tells people who look at processes whose keeper it is.
         let arguments = [OsStr::new(ENTRY), socket.as_os_str()];
         detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra: listener.into() })
@@ -197,14 +200,6 @@ impl Keeper {
 fn runs_a_keeper(pid: u32) -> bool {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     line.split(|byte| *byte == 0).nth(1) == Some(ENTRY.as_bytes())
-}
-
-/// A file without a name that holds `text`, at its beginning.
-fn hold_text(text: &[u8]) -> io::Result<File> {
-    let mut file = crate::sys::linux::memory::create("keeper-start")?;
-    file.write_all(text)?;
-    file.rewind()?;
-    Ok(file)
 }
 
 /// The first port of the plan that somebody else holds, as the failure it would end in. To be asked before entering a

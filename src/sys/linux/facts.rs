@@ -1,6 +1,5 @@
 //! Facts about this process, the kernel and the accounts of the computer.
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs;
 use std::path::Path;
 
@@ -75,15 +74,6 @@ pub fn groups(group: &str) -> impl Iterator<Item = (String, u32, Vec<String>)> {
             fields.next().unwrap_or_default().split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect();
         Some((name, gid, members))
     })
-}
-
-/// Raises the soft limit of open files to the hard one: what many connections need. Failing is harmless.
-pub fn raise_open_files() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
 }
 
 /// Whether standard input and output are terminals.

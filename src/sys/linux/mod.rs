@@ -11,7 +11,6 @@ pub mod facts;
 pub mod icmp;
 pub mod interrupt;
 pub mod link;
-pub mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod netns;

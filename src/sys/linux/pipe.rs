@@ -6,7 +6,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// A pipe: reading end, writing end.
@@ -17,7 +17,7 @@ pub fn new() -> Result<(OwnedFd, OwnedFd)> {
     nix::unistd::pipe2(OFlag::O_CLOEXEC).trying(|| "cannot make a pipe")
 }
 
-/// A file in memory that holds `content`.
+/// A file in memory that holds `content`, at its beginning (memfd_create(2)).
 ///
 /// # Errors
 /// No memory or descriptors are left.
@@ -25,7 +25,7 @@ pub fn memory(name: &str, content: &[u8]) -> Result<OwnedFd> {
     let name = CString::new(name).trying(|| "a file name holds a NUL byte")?;
     let mut file =
         File::from(memfd_create(name.as_c_str(), MFdFlags::MFD_CLOEXEC).trying(|| "cannot make a file in memory")?);
-    file.write_all(content).trying(|| "cannot write a file in memory")?;
+    file.write_all(content).and_then(|()| file.rewind()).trying(|| "cannot write a file in memory")?;
     Ok(file.into())
 }
 

@@ -1,6 +1,6 @@
 //! User namespaces: making one for this process, and joining one that exists (user_namespaces(7)).
 
-use super::{capability, facts};
+use super::{capability, facts, pipe};
 use crate::model::{Failure, Result, Trying};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -43,7 +43,8 @@ pub enum MapWriter {
 /// # Errors
 /// The process has a second thread, the kernel forbids user namespaces, or the map is refused.
 pub fn enter_new(map: &IdMap) -> Result<()> {
-    let (mut unshared_read, unshared_write) = pipe()?;
+    let (unshared_read, unshared_write) = pipe::new()?;
+    let (mut unshared_read, unshared_write) = (File::from(unshared_read), File::from(unshared_write));
     // SAFETY: this process has one thread (unshare below fails otherwise), so the child may do anything.
     match unsafe { fork() }.trying(|| "cannot fork")? {
         ForkResult::Child => {
@@ -180,11 +181,6 @@ fn wait(child: Pid) -> Result<i32> {
             Err(error) => return Err(Failure::because("cannot wait for a child process", error)),
         }
     }
-}
-
-fn pipe() -> Result<(File, File)> {
-    let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).trying(|| "cannot make a pipe")?;
-    Ok((read.into(), write.into()))
 }
 
 /// Becomes uid 0 and gid 0 of this user namespace where they are mapped; where they are not, stays who it is.
