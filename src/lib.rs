@@ -5,14 +5,16 @@
 //!
 //! | row    | folders                                | the question it answers                                   |
 //! |--------|----------------------------------------|-----------------------------------------------------------|
-//! | doors  | cli keeper                             | who is asking: a person, the background                   |
+//! | doors  | cli agent keeper                       | who is asking: a person, the host over SSH, the background |
 //! | verbs  | ops                                    | what do they want: up, down, shell, status                |
-//! | skills | config state image engine network      | what can we do: one ability a folder, blind to its siblings |
+//! | skills | config state image engine network machine sync tunnel | what can we do: one ability a folder, blind to its siblings |
 //! | floor  | sys                                    | what does the operating system offer: no devenv words     |
 //! | nouns  | model                                  | what are we talking about: plain data, no I/O, no clock   |
 //!
 //! `keeper` is the background process of one running project; it is a door because a process starts in it.
 
+#[cfg(target_os = "linux")]
+pub mod agent;
 pub mod cli;
 pub mod config;
 #[cfg(target_os = "linux")]
@@ -21,12 +23,15 @@ pub mod engine;
 pub mod image;
 #[cfg(target_os = "linux")]
 pub mod keeper;
+pub mod machine;
 pub mod model;
 #[cfg(target_os = "linux")]
 pub mod network;
 pub mod ops;
 pub mod state;
+pub mod sync;
 pub mod sys;
+pub mod tunnel;
 
 #[cfg(target_os = "linux")]
 mod inner;

@@ -2,13 +2,17 @@
 
 pub mod event;
 pub mod failure;
+pub mod far;
+pub mod guest;
 pub mod host;
 pub mod image;
 pub mod limits;
 pub mod mount;
 pub mod name;
 pub mod oci;
+pub mod place;
 pub mod port;
+pub mod process;
 pub mod project;
 pub mod request;
 pub mod settings;
@@ -22,6 +26,7 @@ pub use image::{ImageReference, ImageSource};
 pub use limits::Limits;
 pub use mount::{Mount, SyncMode, Tmpfs, VolumeMount};
 pub use name::{BoxName, ProjectId, VolumeName};
+pub use place::{Place, RemoteHost};
 pub use port::{HostPort, PortAddress, PortRequest, Protocol, PublishedPort};
 pub use project::{BoxWanted, NetworkWanted, Project, SecurityWanted};
 pub use settings::Settings;

@@ -5,6 +5,7 @@ pub mod config;
 pub mod here;
 pub mod init;
 pub mod plan;
+pub mod there;
 
 use crate::model::{Events, Result};
 use std::path::{Path, PathBuf};

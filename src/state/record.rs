@@ -1,9 +1,9 @@
 //! Records of what was made: one JSON file each, versioned, replaced in one step.
 
 use super::layout::{BoxPaths, ProjectPaths};
+use crate::model::process::Identity;
 use crate::model::{BoxName, BoxWanted, Failure, NetworkWanted, ProjectId, PublishedPort, Result, Trying};
 use crate::sys::fs::{read_if_exists, write_atomically};
-use crate::sys::linux::pidfd::Identity;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

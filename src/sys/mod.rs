@@ -5,3 +5,4 @@ pub mod environment;
 pub mod fs;
 #[cfg(target_os = "linux")]
 pub mod linux;
+pub mod stream;

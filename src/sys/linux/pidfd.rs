@@ -1,20 +1,11 @@
 //! Processes by descriptor: no process id can be mistaken for another one's (pidfd_open(2)).
 
+pub use crate::model::process::Identity;
 use crate::model::{Result, Trying};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use serde::{Deserialize, Serialize};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
-
-/// A process beyond doubt: its id, when it started, and in which boot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    pub pid: u32,
-    /// Clock ticks after boot at which it started (proc_pid_stat(5), field 22).
-    pub start_ticks: u64,
-    pub boot_id: String,
-}
 
 impl Identity {
     /// The identity of the live process `pid`; `None` when there is none.

@@ -1,0 +1,1 @@
+//! The verbs carried out in another place: the managed VM or a remote host.

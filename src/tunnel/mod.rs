@@ -1,0 +1,1 @@
+//! A local port that leads to a port of a box elsewhere.
