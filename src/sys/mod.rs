@@ -1,5 +1,6 @@
 //! What the operating system offers. No word of devenv's own here; all `unsafe` and all spawning of processes.
 
+pub mod child;
 pub mod command;
 pub mod datagram;
 pub mod environment;
