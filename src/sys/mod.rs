@@ -1,5 +1,6 @@
 //! What the operating system offers. No word of devenv's own here; all `unsafe` and all spawning of processes.
 
+pub mod accept;
 pub mod child;
 pub mod command;
 pub mod datagram;
@@ -9,5 +10,8 @@ pub mod fs;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod mux;
+pub mod ports;
 pub mod relay;
+pub mod socket;
 pub mod stream;
+pub mod task;
