@@ -19,6 +19,8 @@ mod local;
 mod manifest;
 #[cfg(target_os = "linux")]
 mod obtain;
+#[cfg(target_os = "linux")]
+mod platform;
 mod registry;
 #[cfg(target_os = "linux")]
 mod store;
