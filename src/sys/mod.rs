@@ -5,4 +5,7 @@ pub mod environment;
 pub mod fs;
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg(target_os = "macos")]
+pub mod macos;
 pub mod stream;
+pub mod virtualization;
