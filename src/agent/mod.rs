@@ -2,5 +2,6 @@
 //! that devenv would have called.
 
 mod connect;
+mod programs;
 pub mod stdio;
 pub mod stream;
