@@ -1,6 +1,7 @@
 //! What the operating system offers. No word of devenv's own here; all `unsafe` and all spawning of processes.
 
 pub mod command;
+pub mod detached;
 pub mod environment;
 pub mod fs;
 #[cfg(target_os = "linux")]
