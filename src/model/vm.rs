@@ -184,6 +184,11 @@ impl VmPaths {
         self.folder.join("accelerator.json")
     }
 
+    /// Which QEMU was found, and its version.
+    pub fn qemu_notes(&self) -> PathBuf {
+        self.folder.join("qemu.json")
+    }
+
     pub fn monitor(&self) -> PathBuf {
         self.run.join("qmp.sock")
     }

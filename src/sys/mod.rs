@@ -6,4 +6,5 @@ pub mod environment;
 pub mod fs;
 #[cfg(target_os = "linux")]
 pub mod linux;
+pub mod process;
 pub mod stream;

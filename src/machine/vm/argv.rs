@@ -2,6 +2,7 @@
 
 use crate::model::guest::SSH_PORT;
 use crate::model::vm::Accelerator;
+use crate::model::{Failure, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,15 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// This computer's.
+    ///
+    /// # Errors
+    /// There are no guests for it.
+    pub fn own() -> Result<Architecture> {
+        let name = std::env::consts::ARCH;
+        Architecture::parse(name).ok_or_else(|| Failure::new(format!("there is no managed VM for {name} computers")))
+    }
+
     /// By its name in Linux and in QEMU's programs.
     pub fn parse(name: &str) -> Option<Architecture> {
         match name {

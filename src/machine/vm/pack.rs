@@ -11,15 +11,15 @@
 //! ```
 
 use super::argv::Architecture;
+use super::stamp::Stamp;
 use super::tar;
 use crate::model::{Failure, Kind, Result, Trying};
-use crate::sys::fs::{make_folder, read_if_exists, remove_tree_if_exists, write_atomically};
+use crate::sys::fs::{make_folder, read_if_exists, remove_tree_if_exists, write_atomically, write_sparse};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The form of packs that this program reads.
@@ -209,7 +209,7 @@ fn unpack_into(file: &Path, folder: &Path, architecture: Architecture) -> Result
             description = Some(understand(&String::from_utf8_lossy(&entry.content), architecture)?);
         }
         let path = folder.join(&name);
-        std::fs::write(&path, &entry.content).trying(|| format!("cannot write {}", path.display()))?;
+        write_sparse(&path, &entry.content)?;
         digests.insert(name, hexadecimal(&Sha256::digest(&entry.content)));
     }
     let description = description.ok_or_else(|| Failure::new(format!("it has no {DESCRIPTION}")))?;
@@ -243,27 +243,18 @@ fn decompressed(file: &Path) -> Result<Box<dyn Read>> {
 }
 
 /// A file's digest, and the file it is of: reading 15 MB at each start would be felt.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Known {
-    file: PathBuf,
-    inode: u64,
-    length: u64,
-    /// Nanoseconds since 1970.
-    changed: i128,
+    stamp: Stamp,
     digest: String,
 }
 
 fn digest_of_file(file: &Path, notes: &Path) -> Result<String> {
     let trying = || format!("cannot read the guest pack {}", file.display());
-    let facts = std::fs::metadata(file).trying(trying)?;
-    let changed = i128::from(facts.ctime()) * 1_000_000_000 + i128::from(facts.ctime_nsec());
-    let now = |digest| Known { file: file.to_owned(), inode: facts.ino(), length: facts.len(), changed, digest };
+    let stamp = Stamp::of(file)?;
     let known: Option<Known> = read_if_exists(notes).ok().flatten().and_then(|text| serde_json::from_str(&text).ok());
-    if let Some(known) = known {
-        let same = now(known.digest.clone());
-        if same == known {
-            return Ok(same.digest);
-        }
+    if let Some(known) = known.filter(|known| known.stamp == stamp) {
+        return Ok(known.digest);
     }
     let mut hash = Sha256::new();
     let mut reader = BufReader::new(File::open(file).trying(trying)?);
@@ -274,7 +265,7 @@ fn digest_of_file(file: &Path, notes: &Path) -> Result<String> {
             count => hash.update(&buffer[..count]),
         }
     }
-    let known = now(hexadecimal(&hash.finalize()));
+    let known = Known { stamp, digest: hexadecimal(&hash.finalize()) };
     let text = serde_json::to_vec(&known).trying(|| format!("cannot write {}", notes.display()))?;
     write_atomically(notes, &text)?;
     Ok(known.digest)
