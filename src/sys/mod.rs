@@ -6,5 +6,8 @@ pub mod environment;
 pub mod fs;
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg(target_os = "macos")]
+pub mod macos;
 pub mod process;
 pub mod stream;
+pub mod virtualization;
