@@ -10,7 +10,7 @@ use super::resolve::typed;
 use super::schema::schema_of;
 use super::sizes::{parse_size_bytes, size_text};
 use crate::model::settings::{ProxySettings, RegistrySettings, Settings};
-use crate::model::vm::{Accelerator, Idle, VmSettings};
+use crate::model::vm::{Accelerator, GuestPack, Idle, VmSettings};
 use crate::model::{ImageReference, Result};
 use crate::sys;
 use schemars::JsonSchema;
@@ -48,7 +48,7 @@ pub struct VmTable {
     pub disk: Option<Placed<String>>,
     /// Minutes without a running box and without a connection after which the VM ends itself; 0: never. Default: 30.
     pub idle: Option<u32>,
-    /// Guest pack: a file. Default: the one that was installed with this program.
+    /// Guest pack: a file, or `HOST/NAME@sha256:…` in a registry. Default: the one that belongs to this program.
     pub guest: Option<Placed<String>>,
     /// `kvm`, `hvf` or `tcg`. Default: the fastest that works.
     pub accelerator: Option<Placed<String>>,
@@ -160,7 +160,10 @@ fn vm(table: &VmTable, folder: &Path, problems: &mut Problems) -> VmSettings {
         memory_bytes: vm_size(table.memory.as_ref(), LEAST_MEMORY_BYTES, problems),
         disk_bytes: vm_size(table.disk.as_ref(), LEAST_DISK_BYTES, problems),
         idle: table.idle.map(|minutes| if minutes == 0 { Idle::Never } else { Idle::Minutes(minutes) }),
-        guest: table.guest.as_ref().and_then(|path| existing(path, folder, problems)),
+        guest: table.guest.as_ref().and_then(|text| match GuestPack::parse(text.value()) {
+            GuestPack::File(_) => existing(text, folder, problems).map(GuestPack::File),
+            artifact => Some(artifact),
+        }),
         accelerator,
     }
 }

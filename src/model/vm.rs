@@ -12,10 +12,28 @@ pub struct VmSettings {
     pub disk_bytes: Option<u64>,
     /// Minutes without a running box and without a connection after which the VM ends itself.
     pub idle: Option<Idle>,
-    /// Guest pack to use: a file.
-    pub guest: Option<PathBuf>,
+    /// Guest pack to use instead of the one that belongs to this program.
+    pub guest: Option<GuestPack>,
     /// What runs the guest's instructions; a person who knows better than the probe.
     pub accelerator: Option<Accelerator>,
+}
+
+/// Where a guest pack is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GuestPack {
+    File(PathBuf),
+    /// `HOST/NAME@sha256:…`, an artifact in a registry.
+    Artifact(String),
+}
+
+impl GuestPack {
+    /// What names a digest is an artifact, everything else a file.
+    pub fn parse(text: &str) -> GuestPack {
+        match text.contains("@sha256:") {
+            true => GuestPack::Artifact(text.to_owned()),
+            false => GuestPack::File(text.into()),
+        }
+    }
 }
 
 /// When an idle VM ends itself.

@@ -3,15 +3,14 @@
 use super::alive::{self, Condition, Pause};
 use super::argv::{Architecture, DISK_NODE};
 use super::keys::Keys;
-use super::pack::{self, Found};
+use super::pack::{self, Fetch, Found};
 use super::qmp::Monitor;
 use super::record::Record;
 use super::size::Size;
 use super::{birth, disk, program};
-use crate::model::vm::{VmSettings, VmState, VmStatus};
+use crate::model::vm::{GuestPack, VmSettings, VmState, VmStatus};
 use crate::model::{Events, Failure, Result, VmPaths};
 use crate::sys::fs::{Lock, lock, make_folder, make_private_folder, remove_file_if_exists, remove_tree_if_exists};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a guest may take to end its boxes and write everything to its disk.
@@ -27,9 +26,8 @@ pub struct Vm<'a> {
     pub settings: &'a VmSettings,
     pub events: &'a dyn Events,
     /// A pack that the person named (`vm.guest`, DEVENV_GUEST).
-    pub chosen_pack: Option<PathBuf>,
-    /// Gets the pack for this architecture from where releases are, as the file at this path.
-    pub fetch_pack: &'a dyn Fn(Architecture, &Path) -> Result<()>,
+    pub chosen_pack: Option<GuestPack>,
+    pub fetch_pack: Fetch<'a>,
     /// Asks the guest to end itself.
     pub ask_to_end: &'a dyn Fn(&Access) -> Result<()>,
 }
@@ -135,13 +133,7 @@ impl Vm<'_> {
     /// The guest pack to use; fetched when this computer has none.
     pub(super) fn find_pack(&self, architecture: Architecture) -> Result<Found> {
         let cache = self.paths.packs();
-        let look = || pack::find(self.chosen_pack.as_deref(), &program::own_path()?, &cache, architecture);
-        if let Some(found) = look()? {
-            return Ok(found);
-        }
-        make_folder(&cache)?;
-        (self.fetch_pack)(architecture, &cache.join(pack::file_name(architecture)))?;
-        look()?.ok_or_else(|| Failure::new("there is no guest pack"))
+        pack::find(self.chosen_pack.as_ref(), &program::own_path()?, &cache, architecture, self.fetch_pack)
     }
 
     /// Waits for whoever starts, stops or removes the VM now, and keeps others waiting.

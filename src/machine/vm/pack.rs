@@ -13,6 +13,7 @@
 use super::argv::Architecture;
 use super::stamp::Stamp;
 use super::tar;
+use crate::model::vm::GuestPack;
 use crate::model::{Failure, Kind, Result, Trying};
 use crate::sys::fs::{make_folder, read_if_exists, remove_tree_if_exists, write_atomically, write_sparse};
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ pub struct Description {
     pub files: BTreeMap<String, String>,
 }
 
-/// Where a pack was found, and whether the person chose it: then it need not be the one of this program's release.
+/// Where a pack was found. One that was chosen need not be the one of this program's release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub file: PathBuf,
@@ -77,23 +78,56 @@ pub fn file_name(architecture: Architecture) -> String {
     format!("guest-{}.tar.zst", architecture.name())
 }
 
-/// Looks for a pack: the chosen file, else `../share/devenv/` as seen from the program's folder, else the cache.
+/// The artifact in a registry that is the pack of this program's release.
+pub fn released(architecture: Architecture) -> Option<&'static str> {
+    match architecture {
+        Architecture::X86_64 => option_env!("DEVENV_GUEST_ARTIFACT_X86_64"),
+        Architecture::Aarch64 => option_env!("DEVENV_GUEST_ARTIFACT_AARCH64"),
+    }
+}
+
+/// Gets the artifact with this reference as a file.
+pub type Fetch<'a> = &'a dyn Fn(&str, &Path) -> Result<()>;
+
+/// Looks for a pack: the chosen one, else in `../share/devenv/` as seen from the program's folder, else the release's artifact,
+/// which is fetched into `cache` once.
 ///
 /// # Errors
-/// The chosen file does not exist.
-pub fn find(chosen: Option<&Path>, program: &Path, cache: &Path, architecture: Architecture) -> Result<Option<Found>> {
-    if let Some(file) = chosen {
-        return match file.is_file() {
-            true => Ok(Some(Found { file: file.to_owned(), chosen: true })),
-            false => Err(Failure::new(format!("there is no guest pack {}", file.display()))
-                .kind(Kind::NotFound)
-                .hint("it is named by `vm.guest` in config.toml or by DEVENV_GUEST")),
-        };
-    }
+/// There is none, or it cannot be fetched.
+pub fn find(
+    chosen: Option<&GuestPack>,
+    program: &Path,
+    cache: &Path,
+    architecture: Architecture,
+    fetch: Fetch,
+) -> Result<Found> {
     let name = file_name(architecture);
     let beside = program.parent().and_then(Path::parent).map(|prefix| prefix.join("share/devenv").join(&name));
-    let candidates = beside.into_iter().chain([cache.join(&name)]);
-    Ok(candidates.into_iter().find(|file| file.is_file()).map(|file| Found { file, chosen: false }))
+    match (chosen, beside.filter(|file| file.is_file()), released(architecture)) {
+        (Some(GuestPack::File(file)), _, _) if file.is_file() => Ok(Found { file: file.clone(), chosen: true }),
+        (Some(GuestPack::File(file)), _, _) => Err(Failure::new(format!("there is no guest pack {}", file.display()))
+            .kind(Kind::NotFound)
+            .hint("it is named by DEVENV_GUEST, or by `vm.guest` in config.toml")),
+        (Some(GuestPack::Artifact(reference)), _, _) => obtain(reference, cache, fetch),
+        (None, Some(file), _) => Ok(Found { file, chosen: false }),
+        (None, None, Some(reference)) => obtain(reference, cache, fetch),
+        (None, None, None) => Err(Failure::new("there is no guest pack, which has the kernel of the managed VM")
+            .kind(Kind::NotFound)
+            .hint(format!(
+                "it belongs into share/devenv/{name} beside the program's bin; or name one in DEVENV_GUEST"
+            ))),
+    }
+}
+
+fn obtain(reference: &str, cache: &Path, fetch: Fetch) -> Result<Found> {
+    let (_, digest) = reference.rsplit_once(':').unwrap_or(("", reference));
+    let file = cache.join(format!("{digest}.tar.zst"));
+    if !file.is_file() {
+        make_folder(cache)?;
+        fetch(reference, &file)?;
+    }
+    // Its digest was checked, and pins it better than the release could.
+    Ok(Found { file, chosen: true })
 }
 
 /// Opens a pack, unpacking it below `cache` when this was not done before. The caller holds the VM's lock.
@@ -114,7 +148,7 @@ pub fn open(found: &Found, cache: &Path, architecture: Architecture) -> Result<P
     let folder = cache.join(&digest);
     if !folder.exists() {
         unpack(&found.file, &folder, architecture).trying(trying)?;
-        remove_others(cache, &digest);
+        remove_others(cache, &[&folder, &found.file]);
     }
     let text = std::fs::read_to_string(folder.join(DESCRIPTION)).trying(trying)?;
     let description = understand(&text, architecture).trying(trying)?;
@@ -276,11 +310,17 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// Packs of earlier versions. What cannot be removed now will be the next time.
-fn remove_others(cache: &Path, digest: &str) {
+fn remove_others(cache: &Path, keep: &[&Path]) {
     for entry in std::fs::read_dir(cache).into_iter().flatten().flatten() {
-        let is_other = entry.file_name() != digest && entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_other {
-            let _ = remove_tree_if_exists(&entry.path());
+        let path = entry.path();
+        if keep.contains(&path.as_path()) {
+            continue;
+        }
+        let is_pack = path.extension().is_some_and(|extension| extension == "zst");
+        match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            true => drop(remove_tree_if_exists(&path)),
+            false if is_pack => drop(std::fs::remove_file(&path)),
+            false => {}
         }
     }
 }
@@ -376,13 +416,18 @@ mod tests {
     fn packs_are_looked_for_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let (cache, program) = (folder.path().join("cache"), folder.path().join("bin/devenv"));
-        let find = |chosen: Option<&Path>| find(chosen, &program, &cache, X86);
-        assert_eq!(find(None).unwrap(), None);
-        for file in [cache.join(file_name(X86)), folder.path().join("share/devenv").join(file_name(X86))] {
-            make_folder(file.parent().unwrap()).unwrap();
-            std::fs::write(&file, "").unwrap();
-            assert_eq!(find(None).unwrap(), Some(Found { file, chosen: false }));
-        }
-        assert!(find(Some(&folder.path().join("none"))).is_err());
+        let fetch = |reference: &str, into: &Path| std::fs::write(into, reference).trying(|| "cannot fetch");
+        let find = |chosen: Option<&GuestPack>| find(chosen, &program, &cache, X86, &fetch);
+        assert!(find(None).is_err());
+        let beside = folder.path().join("share/devenv").join(file_name(X86));
+        make_folder(beside.parent().unwrap()).unwrap();
+        std::fs::write(&beside, "").unwrap();
+        assert_eq!(find(None).unwrap(), Found { file: beside.clone(), chosen: false });
+        assert!(find(Some(&GuestPack::parse("/no/such/file"))).is_err());
+        let own = GuestPack::File(beside.clone());
+        assert_eq!(find(Some(&own)).unwrap(), Found { file: beside, chosen: true });
+        let reference = "127.0.0.1:5000/guest@sha256:ab";
+        let fetched = find(Some(&GuestPack::parse(reference))).unwrap();
+        assert_eq!(std::fs::read_to_string(fetched.file).unwrap(), reference);
     }
 }

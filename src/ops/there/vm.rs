@@ -1,10 +1,10 @@
 //! `devenv vm …`: the managed VM itself.
 
 use crate::config::load_settings;
-use crate::machine::vm::argv::Architecture;
+use crate::image::artifact;
 use crate::machine::vm::{Access, Vm};
-use crate::model::vm::VmStatus;
-use crate::model::{Failure, Host, Kind, Result, Settings, VmPaths};
+use crate::model::vm::{GuestPack, VmStatus};
+use crate::model::{Failure, Host, ImageReference, Result, Settings, VmPaths};
 use crate::ops::Context;
 use crate::state::Layout;
 use crate::sys::environment::{path_variable, variable};
@@ -56,12 +56,16 @@ pub fn access(context: &Context) -> Result<Access> {
 
 fn on_vm<T>(context: &Context, act: impl FnOnce(&Vm) -> Result<T>) -> Result<T> {
     let (paths, settings) = look()?;
-    let chosen_pack = path_variable("DEVENV_GUEST").or_else(|| settings.vm.guest.clone());
+    let named = variable("DEVENV_GUEST").filter(|text| !text.is_empty()).map(|text| GuestPack::parse(&text));
+    let fetch_pack = |reference: &str, into: &Path| {
+        let reference = ImageReference::parse(reference).map_err(Failure::new)?;
+        artifact::fetch(&reference, &settings, &*context.events, into)
+    };
     act(&Vm {
         paths: &paths,
         settings: &settings.vm,
         events: &*context.events,
-        chosen_pack,
+        chosen_pack: named.or_else(|| settings.vm.guest.clone()),
         fetch_pack: &fetch_pack,
         ask_to_end: &ask_to_end,
     })
@@ -79,15 +83,6 @@ fn look() -> Result<(VmPaths, Settings)> {
     let layout = Layout::find(&host)?;
     let settings = load_settings(layout.settings())?;
     Ok((layout.vm(), settings))
-}
-
-fn fetch_pack(architecture: Architecture, _: &Path) -> Result<()> {
-    Err(Failure::new("the guest pack is missing: the kernel that the managed VM runs").kind(Kind::NotFound).hint(
-        format!(
-            "it belongs into share/devenv/{} beside the program's bin; or name one in DEVENV_GUEST or `vm.guest`",
-            crate::machine::vm::pack::file_name(architecture)
-        ),
-    ))
 }
 
 fn ask_to_end(_: &Access) -> Result<()> {
