@@ -17,6 +17,7 @@ pub mod project;
 pub mod request;
 pub mod settings;
 pub mod status;
+pub mod vm;
 pub mod wire;
 
 pub use event::{Event, Events};
@@ -30,3 +31,4 @@ pub use place::{Place, RemoteHost};
 pub use port::{HostPort, PortAddress, PortRequest, Protocol, PublishedPort};
 pub use project::{BoxWanted, NetworkWanted, Project, SecurityWanted};
 pub use settings::Settings;
+pub use vm::{VmPaths, VmSettings};

@@ -8,11 +8,13 @@
 //! DATA/projects/ID/keeper.log
 //! DATA/projects/ID/boxes/NAME/         box.json, exit.json, log, hosts, resolv.conf, layer/, work/, root/
 //! DATA/volumes/ID/NAME/                volumes: outlive `down`
+//! DATA/vm/…                            the managed VM (`model::VmPaths`)
+//! RUN/vm/qmp.sock
 //! RUN/ID/keeper.sock
 //! RUN/oci/CONTAINER/                   state.json, start.sock, seccomp-N.bpf: `devenv oci`
 //! ```
 
-use crate::model::{BoxName, Failure, Host, ProjectId, Result, Trying, VolumeName};
+use crate::model::{BoxName, Failure, Host, ProjectId, Result, Trying, VmPaths, VolumeName};
 use crate::sys::environment::{path_variable, variable};
 use crate::sys::fs::make_folder;
 use std::path::{Path, PathBuf};
@@ -79,6 +81,11 @@ impl Layout {
     /// State of the containers of `devenv oci`.
     pub fn oci(&self) -> PathBuf {
         self.run.join("oci")
+    }
+
+    /// The managed VM.
+    pub fn vm(&self) -> VmPaths {
+        VmPaths::new(self.data.join("vm"), self.run.join("vm"))
     }
 
     pub fn projects(&self) -> PathBuf {

@@ -3,8 +3,8 @@
 use crate::model::Protocol;
 use crate::model::wire::{KeeperReply, KeeperRequest, KeeperStart, NetworkPlan};
 use crate::model::{BoxName, Failure, HostPort, PortAddress, PublishedPort, Result, Trying};
+use crate::sys::detached::{self, Detached};
 use crate::sys::linux::descriptors;
-use crate::sys::linux::detached::{self, Detached};
 use crate::sys::linux::pidfd::Process;
 use crate::sys::linux::{pipe, signal, unix};
 use crate::sys::ports::{Holder, describe_taken, find_holder};
