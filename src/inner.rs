@@ -3,7 +3,7 @@
 
 use crate::engine::{birth, enter};
 use crate::sys::environment;
-use crate::{cli, keeper};
+use crate::{agent, cli, keeper};
 use std::process::ExitCode;
 
 /// Goes through the door that the first word names; `None` when it names none of these.
@@ -11,6 +11,8 @@ pub fn door() -> Option<ExitCode> {
     let words = environment::arguments();
     match words.first()?.to_str()? {
         "__keeper" => Some(keeper::main()),
+        agent::child::VERB => Some(agent::child::verb()),
+        agent::child::ENTER => Some(agent::child::enter()),
         "__box" => Some(birth::main()),
         "__enter" => {
             let number = words.get(1)?.to_str()?.parse().ok()?;

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod environment;
+pub mod framed;
 pub mod fs;
 #[cfg(target_os = "linux")]
 pub mod linux;

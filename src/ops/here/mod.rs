@@ -4,6 +4,7 @@ mod base;
 mod clone;
 mod doctor;
 mod entering;
+mod given;
 mod hooks;
 mod images;
 pub mod keeper;
