@@ -22,7 +22,9 @@ impl Nonblocking {
             fcntl(&fd, FcntlArg::F_SETFL(flags))
         });
         set.trying(|| "cannot make a descriptor not block")?;
-        AsyncFd::register(fd).map(Nonblocking).trying(|| "cannot wait for a descriptor")
+        // SAFETY: an OwnedFd has the same open descriptor until it is dropped, after the registration.
+        let registered = unsafe { AsyncFd::register(fd) };
+        registered.map(Nonblocking).trying(|| "cannot wait for a descriptor")
     }
 
     /// Reads what is there, waiting for it; 0 at the end. A terminal that nobody has open any more is at its end.
