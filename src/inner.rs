@@ -10,6 +10,7 @@ use std::process::ExitCode;
 pub fn door() -> Option<ExitCode> {
     let words = environment::arguments();
     match words.first()?.to_str()? {
+        agent::stdio::ENTRY => Some(agent::stdio::main(&words[1..])),
         "__keeper" => Some(keeper::main()),
         agent::child::VERB => Some(agent::child::verb()),
         agent::child::ENTER => Some(agent::child::enter()),

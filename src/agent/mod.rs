@@ -5,6 +5,8 @@
 //! to enter user namespaces, which takes a process of one thread, and it may be interrupted without harm to others.
 
 pub mod child;
+mod connect;
 mod enter;
+pub mod stdio;
 pub mod stream;
 mod verb;

@@ -1,8 +1,8 @@
 //! One stream of a `devenv` elsewhere: what it asks for, and an answer.
 
-use super::{enter, verb};
+use super::{connect, enter, verb};
 use crate::model::far::{Answer, BUILD, LONGEST_DOCUMENT_BYTES, Request};
-use crate::model::{Failure, Kind, Result};
+use crate::model::{Failure, Result};
 use crate::sys::framed::{read_document, write_document};
 use crate::sys::stream::Stream;
 use std::io;
@@ -61,9 +61,8 @@ async fn answer(mut stream: Stream, request: Request, set_clock: Option<SetClock
             }
             Err(failure) => refuse(stream, &failure).await,
         },
-        Request::Connect { .. } => {
-            let failure = Failure::new("this far side makes no connections").kind(Kind::Usage);
-            refuse(stream, &failure).await
+        Request::Connect { project, name, protocol, port } => {
+            connect::serve(stream, project, name, protocol, port).await
         }
     }
 }
