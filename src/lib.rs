@@ -21,7 +21,6 @@ pub mod config;
 pub mod engine;
 #[cfg(target_os = "linux")]
 pub mod image;
-#[cfg(target_os = "linux")]
 pub mod keeper;
 pub mod machine;
 pub mod model;

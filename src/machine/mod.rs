@@ -13,3 +13,4 @@ pub trait Line: Send + Sync {
     /// Returns when the connection is lost, with why.
     fn lost(&self) -> BoxFuture<'_, String>;
 }
+pub mod interim;

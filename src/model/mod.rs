@@ -19,6 +19,7 @@ pub mod project;
 pub mod request;
 pub mod settings;
 pub mod status;
+pub mod there;
 pub mod wire;
 
 pub use event::{Event, Events};

@@ -9,6 +9,8 @@
 //! DATA/projects/ID/boxes/NAME/         box.json, exit.json, log, hosts, resolv.conf, layer/, work/, root/
 //! DATA/volumes/ID/NAME/                volumes: outlive `down`
 //! DATA/trees/ID/KEY                    on a far side: the folder or file of another computer that a mount names
+//! DATA/computer                        this computer's name among those that use one remote host
+//! DATA/there/ID/                       a project that runs elsewhere: lock, project.json, keeper.log, sync/
 //! RUN/ID/keeper.sock
 //! RUN/oci/CONTAINER/                   state.json, start.sock, seccomp-N.bpf: `devenv oci`
 //! ```
@@ -57,6 +59,11 @@ impl Layout {
     /// Folders with our state, hidden from boxes that see this computer's own tree.
     pub fn private_folders(&self) -> [&Path; 2] {
         [&self.data, &self.run]
+    }
+
+    /// The folder of sockets.
+    pub fn run(&self) -> &Path {
+        &self.run
     }
 
     /// The folder of all that is kept.

@@ -4,8 +4,8 @@ use crate::model::Protocol;
 use crate::model::wire::{KeeperReply, KeeperRequest, KeeperStart, NetworkPlan};
 use crate::model::{BoxName, Failure, HostPort, PortAddress, PortRequest, PublishedPort, Result, Trying};
 use crate::network::holder::{self, Holder};
+use crate::sys::detached::{self, Detached};
 use crate::sys::linux::descriptors;
-use crate::sys::linux::detached::{self, Detached};
 use crate::sys::linux::pidfd::Process;
 use crate::sys::linux::{pipe, signal, socket, unix};
 use std::collections::BTreeMap;
@@ -84,7 +84,9 @@ impl Keeper {
         .into();
         // The socket tells people who look at processes whose keeper it is.
         let arguments = [OsStr::new(ENTRY), socket.as_os_str()];
-        detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra: listener.into() })
+        // It outlives whoever starts it: none of that environment is its business.
+        let extra = listener.into();
+        detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra, keeps_environment: false })
             .trying(|| format!("cannot start the keeper ({})", program.display()))?;
         let connected = unix::connect(socket).trying(|| "the keeper does not listen").and_then(Keeper::over);
         let mut keeper = connected?;
