@@ -9,9 +9,12 @@ pub mod framed;
 pub mod fs;
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg(target_os = "macos")]
+pub mod macos;
 pub mod mux;
 pub mod program;
 pub mod relay;
 pub mod stream;
 pub mod terminal;
 pub mod unix;
+pub mod virtualization;
