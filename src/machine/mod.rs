@@ -1,5 +1,7 @@
 //! A Linux machine for those who need one: the managed VM, or a remote host over SSH.
 
+pub mod remote;
+
 use crate::model::Result;
 use crate::sys::stream::Stream;
 use futures_util::future::BoxFuture;
@@ -13,4 +15,3 @@ pub trait Line: Send + Sync {
     /// Returns when the connection is lost, with why.
     fn lost(&self) -> BoxFuture<'_, String>;
 }
-pub mod interim;

@@ -1,6 +1,8 @@
 //! What the operating system offers. No word of devenv's own here; all `unsafe` and all spawning of processes.
 
+pub mod accept;
 pub mod account;
+pub mod child;
 pub mod command;
 pub mod datagram;
 pub mod detached;
@@ -12,9 +14,12 @@ pub mod linux;
 #[cfg(target_os = "macos")]
 pub mod macos;
 pub mod mux;
+pub mod ports;
 pub mod program;
 pub mod relay;
+pub mod socket;
 pub mod stream;
+pub mod task;
 pub mod terminal;
 pub mod unix;
 pub mod virtualization;

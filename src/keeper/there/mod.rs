@@ -53,11 +53,11 @@ async fn serve(listener: std::os::unix::net::UnixListener, start: ThereStart) ->
     let listening = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
     let listener = listening.trying(|| "cannot wait at the keeper's socket")?;
     let mut terminated = signal(SignalKind::terminate()).trying(|| "cannot wait for SIGTERM")?;
-    let (supervision, quit) = (Supervision::begin(start, log), Arc::new(Notify::new()));
+    let (supervision, quit) = (Supervision::begin(start, log)?, Arc::new(Notify::new()));
     loop {
         tokio::select! {
-            _ = terminated.recv() => return Ok(()),
-            () = quit.notified() => return Ok(()),
+            _ = terminated.recv() => break,
+            () = quit.notified() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let (supervision, quit) = (supervision.clone(), quit.clone());
@@ -74,4 +74,6 @@ async fn serve(listener: std::os::unix::net::UnixListener, start: ThereStart) ->
             }
         }
     }
+    supervision.end().await;
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! A caller on this computer whose boxes are elsewhere.
 
+use super::line::Reach;
 use crate::model::{Failure, Kind, Place, Result, Trying};
 use crate::ops::Context;
 use crate::ops::place::Origin;
@@ -19,6 +20,12 @@ pub type Interrupt = watch::Receiver<bool>;
 impl<'a> Elsewhere<'a> {
     pub fn new(context: &'a Context, place: Place, origin: Origin) -> Elsewhere<'a> {
         Elsewhere { context, place, origin }
+    }
+
+    /// How the place is reached for this caller.
+    pub fn reach(&self) -> Reach<'_> {
+        let Elsewhere { context, place, origin } = self;
+        Reach { place, layout: &origin.layout, attended: !context.no_input, events: &context.events }
     }
 
     /// Runs work that waits for the far side, and leaves signals as they are.

@@ -25,7 +25,7 @@ impl Far {
     /// # Errors
     /// The place cannot be reached.
     pub async fn reach(elsewhere: &Elsewhere<'_>) -> Result<Far> {
-        line::connect(&elsewhere.place, &elsewhere.context.events).await.map(Far::Own)
+        line::connect(&elsewhere.reach()).await.map(Far::Own)
     }
 
     /// A stream on which the far side did what `request` asks, and said so.

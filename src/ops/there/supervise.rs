@@ -1,14 +1,20 @@
 //! What the keeper of a project elsewhere does: holds the connection, and what depends on it.
 
-use super::line;
+use super::far::Far;
+use super::line::{self, Reach};
 use crate::machine::Line;
 use crate::model::event::Unheard;
-use crate::model::there::{ThereReply, ThereRequest, ThereStart};
-use crate::model::{Events, Failure, Kind, Result};
+use crate::model::far::Request;
+use crate::model::there::{BoxPorts, ThereReply, ThereRequest, ThereStart};
+use crate::model::{BoxName, Events, Failure, Kind, PublishedPort, Result};
+use crate::ops::computer::host;
+use crate::state::Layout;
 use crate::sys::stream::Stream;
-use std::sync::Arc;
+use crate::tunnel::{self, Publisher};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{sleep, timeout};
 
 /// The first wait between two attempts to connect; each further one is twice as long.
@@ -37,18 +43,28 @@ struct Told {
 /// A project elsewhere, as its keeper sees it.
 pub struct Supervision {
     start: ThereStart,
+    layout: Layout,
     link: watch::Sender<Link>,
     /// Somebody wants a connection now.
     wanted: Notify,
+    publisher: Publisher,
+    ports: Mutex<BTreeMap<BoxName, Vec<PublishedPort>>>,
 }
 
 impl Supervision {
     /// Begins to connect.
-    pub fn begin(start: ThereStart, log: fn(&str)) -> Arc<Supervision> {
+    ///
+    /// # Errors
+    /// No home folder is known.
+    pub fn begin(start: ThereStart, log: fn(&str)) -> Result<Arc<Supervision>> {
+        let layout = Layout::find(&host())?;
         let link = watch::Sender::new(Link::Connecting);
-        let supervision = Arc::new(Supervision { start, link, wanted: Notify::new() });
+        let supervision = Arc::new_cyclic(|own: &Weak<Supervision>| {
+            let publisher = Publisher::new(opens_connections(own.clone()));
+            Supervision { start, layout, link, wanted: Notify::new(), publisher, ports: Mutex::default() }
+        });
         tokio::spawn(supervision.clone().hold(log));
-        supervision
+        Ok(supervision)
     }
 
     /// Keeps a connection: after a loss it tries again, ever more rarely, and at once when somebody asks.
@@ -56,7 +72,8 @@ impl Supervision {
         let events: Arc<dyn Events> = Arc::new(Unheard);
         let mut wait = FIRST_WAIT;
         loop {
-            match line::connect(&self.start.place, &events).await {
+            let reach = Reach { place: &self.start.place, layout: &self.layout, attended: false, events: &events };
+            match line::connect(&reach).await {
                 Ok(line) => {
                     log("connected");
                     self.link.send_replace(Link::Up(line.clone()));
@@ -113,12 +130,38 @@ impl Supervision {
             ThereRequest::Hello => ThereReply::Hello {
                 build: self.start.build.clone(),
                 pid: std::process::id(),
-                ports: Default::default(),
+                ports: self.ports.lock().await.clone(),
             },
-            ThereRequest::Publish { .. } => ThereReply::Published { ports: Default::default(), notes: Vec::new() },
+            ThereRequest::Publish { boxes } => self.publish(boxes).await.unwrap_or_else(|f| ThereReply::fail(&f)),
             ThereRequest::Sync { .. } | ThereRequest::Flush => ThereReply::Synced { notes: Vec::new() },
             ThereRequest::Quit => ThereReply::Quitting,
             ThereRequest::Stream => ThereReply::Stream,
         }
     }
+
+    async fn publish(&self, boxes: Vec<BoxPorts>) -> Result<ThereReply> {
+        let wanted =
+            boxes.into_iter().map(|BoxPorts { name, ports, remembered }| tunnel::BoxPorts { name, ports, remembered });
+        let tunnel::Published { ports, notes } = self.publisher.set(&wanted.collect::<Vec<_>>()).await?;
+        *self.ports.lock().await = ports.clone();
+        Ok(ThereReply::Published { ports, notes })
+    }
+
+    /// Lets go of all there is on this computer.
+    pub async fn end(&self) {
+        self.publisher.close().await;
+    }
+}
+
+/// How the ports of a project connect: by a stream of their own each.
+fn opens_connections(supervision: Weak<Supervision>) -> tunnel::Open {
+    Arc::new(move |name, protocol, port| {
+        let supervision = supervision.upgrade();
+        Box::pin(async move {
+            let supervision = supervision.ok_or_else(|| Failure::new("the keeper ends"))?;
+            let project = supervision.start.project.clone();
+            let far = Far::Own(supervision.line().await?);
+            far.open(&Request::Connect { project, name, protocol, port }).await
+        })
+    })
 }
