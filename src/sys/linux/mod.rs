@@ -31,6 +31,7 @@ pub mod spawn;
 pub mod splice;
 pub mod streams;
 pub mod tree;
+pub mod udp;
 pub mod uevent;
 pub mod unix;
 pub mod userns;
