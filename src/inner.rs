@@ -12,6 +12,8 @@ pub fn door() -> Option<ExitCode> {
     match words.first()?.to_str()? {
         agent::stdio::ENTRY => Some(agent::stdio::main(&words[1..])),
         "__keeper" => Some(keeper::main()),
+        agent::child::VERB => Some(agent::child::verb()),
+        agent::child::ENTER => Some(agent::child::enter()),
         "__box" => Some(birth::main()),
         "__enter" => {
             let number = words.get(1)?.to_str()?.parse().ok()?;

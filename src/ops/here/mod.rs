@@ -5,6 +5,7 @@ mod clone;
 mod connect;
 mod doctor;
 mod entering;
+mod given;
 mod hooks;
 mod images;
 pub mod keeper;

@@ -100,8 +100,8 @@ fn loosened(wanted: &BoxWanted) -> Vec<String> {
 ///
 /// # Errors
 /// All that is wrong in the file.
-pub fn check_settings(_: &Context) -> Result<Option<PathBuf>> {
-    let computer = Computer::look()?;
+pub fn check_settings(context: &Context) -> Result<Option<PathBuf>> {
+    let computer = Computer::look(context.caller.as_ref())?;
     computer.settings()?;
     Ok(Some(computer.layout.settings().to_owned()).filter(|path| path.exists()))
 }
@@ -110,8 +110,8 @@ pub fn check_settings(_: &Context) -> Result<Option<PathBuf>> {
 ///
 /// # Errors
 /// The records cannot be read.
-pub fn list(_: &Context) -> Result<Vec<ProjectListed>> {
-    let computer = Computer::look()?;
+pub fn list(context: &Context) -> Result<Vec<ProjectListed>> {
+    let computer = Computer::look(context.caller.as_ref())?;
     let mut listed = Vec::new();
     for id in project_ids(&computer.layout.projects())? {
         let paths = computer.layout.project(&id);

@@ -50,7 +50,7 @@ fn start(
 }
 
 /// Where descriptors have to go in a child: `first` and the numbers behind it, in two rounds, as one may stand where another has to go.
-struct Placement {
+pub(super) struct Placement {
     first: RawFd,
     numbers: Vec<RawFd>,
     program: Option<RawFd>,
@@ -59,7 +59,7 @@ struct Placement {
 }
 
 impl Placement {
-    fn of(descriptors: &[OwnedFd], program: Option<&OwnedFd>, first: RawFd) -> Placement {
+    pub(super) fn of(descriptors: &[OwnedFd], program: Option<&OwnedFd>, first: RawFd) -> Placement {
         let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let program = program.map(AsRawFd::as_raw_fd);
         let taken = numbers.iter().chain(&program).copied().max().unwrap_or(0);
@@ -72,7 +72,7 @@ impl Placement {
         format!("/proc/self/fd/{}", self.free + self.numbers.len() as RawFd).into()
     }
 
-    fn apply_to(self, command: &mut Command) {
+    pub(super) fn apply_to(self, command: &mut Command) {
         // SAFETY: only async-signal-safe calls, on lists made before the fork.
         unsafe {
             command.pre_exec(move || self.place());
