@@ -41,12 +41,16 @@ impl Layout {
             let data = host.home.join(".local/share/devenv");
             return Ok(Layout { data, run: run_folder(host)?, settings: host.home.join(".config/devenv/config.toml") });
         }
-        let folders = directories::ProjectDirs::from("", "", "devenv")
+        let folders = directories::BaseDirs::new()
             .ok_or_else(|| Failure::new("cannot find a home folder").hint("set HOME or DEVENV_HOME"))?;
+        // The XDG folders on every operating system: one set of paths for all documents and teams.
+        let xdg = |name: &str, otherwise: &str| {
+            path_variable(name).filter(|folder| folder.is_absolute()).unwrap_or(folders.home_dir().join(otherwise))
+        };
         Ok(Layout {
-            data: folders.data_dir().to_owned(),
+            data: xdg("XDG_DATA_HOME", ".local/share").join("devenv"),
             run: run_folder(host)?,
-            settings: folders.config_dir().join("config.toml"),
+            settings: xdg("XDG_CONFIG_HOME", ".config").join("devenv/config.toml"),
         })
     }
 

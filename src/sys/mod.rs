@@ -8,6 +8,9 @@ pub mod framed;
 pub mod fs;
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg(target_os = "macos")]
+pub mod macos;
 pub mod mux;
 pub mod relay;
 pub mod stream;
+pub mod virtualization;
