@@ -23,7 +23,7 @@ pub fn boot() -> Result<()> {
     random::credit(&random_bytes(&seed)?).trying(|| "cannot seed the random generator")?;
     clock::set_at_boot(&seed);
     files::write(&seed.hostname)?;
-    credentials::set_hostname(&seed.hostname)?;
+    credentials::set_host_name(&seed.hostname)?;
     modules::load_first()?;
     network::connect()?;
     disk::mount()?;

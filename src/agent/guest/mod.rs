@@ -22,11 +22,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// The word that makes this program the guest's agent.
-pub const AGENT_WORD: &str = "__guest";
+pub const AGENT: &str = "__guest";
+
+/// Whether this is a guest of ours.
+pub fn is_guest() -> bool {
+    Path::new(SEED_PATH).exists()
+}
 
 /// Whether this process is the first one of a guest of ours.
 pub fn is_first_process() -> bool {
-    std::process::id() == 1 && Path::new(SEED_PATH).exists()
+    std::process::id() == 1 && is_guest()
 }
 
 /// Boots the guest, and supervises it until it is switched off.

@@ -1,7 +1,7 @@
 //! The guest's end: everybody is asked to leave, then made to, and the disk is left clean.
 
 use super::disk;
-use crate::sys::linux::{mount, signal};
+use crate::sys::linux::{mount, power, signal};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub fn shut_down() {
         signal::send(ALL, signal::CONTINUE);
         wait_for_all(patience);
     }
-    crate::sys::fs::sync_all();
+    power::write_all_to_disk();
     if let Err(error) = mount::unmount_or_freeze(Path::new(disk::FOLDER)) {
         super::say(&format!("devenv-guest: cannot unmount the disk: {error}"));
     }

@@ -1,6 +1,6 @@
 //! The work of process 1: keep the agent alive, and bury the dead.
 
-use super::{AGENT_WORD, complain, disk, files, modules, serve};
+use super::{AGENT, complain, disk, files, modules, serve};
 use crate::sys::linux::{signal, spawn};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ fn start() -> Option<Agent> {
         ("USER", "root"),
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ];
-    match spawn::again(&[AGENT_WORD], &environment) {
+    match spawn::again(&[AGENT], &environment) {
         Ok(pid) => Some(Agent { pid, born: Instant::now() }),
         Err(failure) => {
             complain(&failure);

@@ -29,5 +29,5 @@ pub use images::{image_import, image_list, image_prune, image_pull, image_remove
 pub use life::{down, restart, start, stop};
 pub use logs::logs;
 pub use oci::{oci, oci_log};
-pub use status::{check_settings, list, status};
+pub use status::{any_runs, check_settings, list, status};
 pub use up::up;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// The time now in UTC as RFC 3339 writes it, to the second.
 pub fn now_rfc3339() -> String {
@@ -20,6 +21,14 @@ pub fn set(unix_nanoseconds: i64) -> io::Result<()> {
     // SAFETY: `time` outlives the call.
     let result = unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &raw const time) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// How long this kernel runs, sleep included (CLOCK_BOOTTIME).
+pub fn since_boot() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one `timespec`. Every kernel has this clock (2.6.39).
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Name of the host's time zone, when it has one: from where /etc/localtime leads, else /etc/timezone.

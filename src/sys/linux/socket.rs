@@ -176,3 +176,9 @@ pub fn raise_descriptor_limit() -> u64 {
         Err(_) => soft,
     }
 }
+
+/// How many descriptors programs started from here may have open: at first, and when they ask for more.
+pub fn limit_descriptors(at_first: u64, at_most: u64) {
+    use nix::sys::resource::{Resource, setrlimit};
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, at_first, at_most);
+}
