@@ -7,6 +7,8 @@
 pub mod child;
 mod connect;
 mod enter;
+pub mod guest;
+mod ssh;
 pub mod stdio;
 pub mod stream;
 mod verb;

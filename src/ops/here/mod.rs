@@ -28,7 +28,7 @@ pub use images::{image_import, image_list, image_prune, image_pull, image_remove
 pub use life::{down, restart, start, stop};
 pub use logs::logs;
 pub use oci::{oci, oci_log};
-pub use status::{list, status};
+pub use status::{any_runs, list, status};
 pub use up::up;
 
 /// Where boxes run when nobody says where.

@@ -77,12 +77,23 @@ fn known_box(site: &Site, name: &BoxName, known: &KnownBox, project: Option<&Pro
     }
 }
 
+/// Whether any box of this user runs.
+///
+/// # Errors
+/// The records cannot be read.
+pub fn any_runs() -> Result<bool> {
+    Ok(projects(&Computer::look(None)?)?.iter().any(|project| project.running > 0))
+}
+
 /// Every project of this user of which anything is left.
 ///
 /// # Errors
 /// The records cannot be read.
 pub fn list(context: &Context) -> Result<Vec<ProjectListed>> {
-    let computer = Computer::look(context.caller.as_ref())?;
+    projects(&Computer::look(context.caller.as_ref())?)
+}
+
+fn projects(computer: &Computer) -> Result<Vec<ProjectListed>> {
     let mut listed = Vec::new();
     for id in project_ids(&computer.layout.projects())? {
         let paths = computer.layout.project(&id);

@@ -137,3 +137,16 @@ pub fn lines_of(
     let status = child.wait().trying(|| "cannot wait for it")?;
     Ok(status.code().unwrap_or_else(|| 128 + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)))
 }
+
+/// Runs this program again with these words and this environment, on our own standard streams. Gives its number; whoever
+/// reaps all children hears of its end.
+///
+/// # Errors
+/// As execve(2).
+pub fn again(arguments: &[&str], environment: &[(&str, &str)]) -> Result<i32> {
+    let mut command = Command::new("/proc/self/exe");
+    command.args(arguments).arg0("devenv").env_clear().envs(environment.iter().copied()).current_dir("/");
+    // Dropping a `Child` neither ends it nor waits for it.
+    let child = command.spawn().trying(|| "cannot run this program again")?;
+    Ok(child.id() as i32)
+}
