@@ -11,11 +11,13 @@
 //! DATA/trees/ID/KEY                    on a far side: the folder or file of another computer that a mount names
 //! DATA/computer                        this computer's name among those that use one remote host
 //! DATA/there/ID/                       a project that runs elsewhere: lock, project.json, keeper.log, sync/
+//! DATA/vm/…                            the managed VM (`model::VmPaths`)
+//! RUN/vm/qmp.sock
 //! RUN/ID/keeper.sock
 //! RUN/oci/CONTAINER/                   state.json, start.sock, seccomp-N.bpf: `devenv oci`
 //! ```
 
-use crate::model::{BoxName, Failure, Host, ProjectId, Result, Trying, VolumeName};
+use crate::model::{BoxName, Failure, Host, ProjectId, Result, Trying, VmPaths, VolumeName};
 use crate::sys::environment::{path_variable, variable};
 use crate::sys::fs::make_folder;
 use std::path::{Path, PathBuf};
@@ -87,6 +89,11 @@ impl Layout {
     /// State of the containers of `devenv oci`.
     pub fn oci(&self) -> PathBuf {
         self.run.join("oci")
+    }
+
+    /// The managed VM.
+    pub fn vm(&self) -> VmPaths {
+        VmPaths::new(self.data.join("vm"), self.run.join("vm"))
     }
 
     pub fn projects(&self) -> PathBuf {

@@ -4,9 +4,10 @@ use super::layout::Layout;
 use super::record::{read, write};
 use crate::model::{BoxName, Place, ProjectId, PublishedPort, Result, Trying};
 use crate::sys::fs::{make_folder, make_private_folder, read_if_exists};
+use crate::sys::process::random;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Version of the record; a newer one is refused.
@@ -144,9 +145,7 @@ impl Layout {
             return Ok(name.trim().to_owned());
         }
         make_folder(self.data())?;
-        let mut bytes = [0; NAME_BYTES];
-        let made = std::fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
-        made.trying(|| "cannot read /dev/urandom")?;
+        let bytes = random::<NAME_BYTES>()?;
         let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let draft = self.data().join(format!("computer.{}", std::process::id()));
         let written = std::fs::File::create(&draft).and_then(|mut file| file.write_all(name.as_bytes()));

@@ -15,6 +15,7 @@ pub mod linux;
 pub mod macos;
 pub mod mux;
 pub mod ports;
+pub mod process;
 pub mod program;
 pub mod relay;
 pub mod socket;

@@ -1,8 +1,10 @@
 //! Connecting to a place.
 
+use super::vm;
 use crate::machine::Line;
 use crate::machine::remote::{self, Access, Program};
-use crate::model::{Events, Failure, Kind, Place, Result, Trying};
+use crate::model::{Events, Failure, Place, Result, Trying};
+use crate::ops::place::Origin;
 use crate::state::Layout;
 use crate::sys::program;
 use std::path::Path;
@@ -33,10 +35,12 @@ pub async fn connect(reach: &Reach<'_>) -> Result<Arc<dyn Line>> {
             let access = Access { sockets: &sockets, attended, programs: &programs, events };
             Ok(Arc::new(remote::connect(host, &access).await?))
         }
-        Place::Vm | Place::Here => {
-            Err(Failure::new(format!("the place '{}' is not carried out by this version", reach.place))
-                .kind(Kind::Usage))
+        Place::Vm => {
+            let events = reach.events.clone();
+            let ensured = tokio::task::spawn_blocking(move || vm::ensure(&Origin::look()?, &*events)).await;
+            Ok(Arc::new(vm::line(&ensured.trying(|| "cannot start the VM")??).await?))
         }
+        Place::Here => Err(Failure::new("boxes of this computer need no connection")),
     }
 }
 

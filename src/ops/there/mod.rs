@@ -17,6 +17,7 @@ mod pump;
 mod site;
 pub mod supervise;
 mod up;
+pub mod vm;
 
 pub use doctor::doctor;
 pub use elsewhere::Elsewhere;
