@@ -17,6 +17,7 @@ pub mod project;
 pub mod request;
 pub mod settings;
 pub mod status;
+pub mod sync;
 pub mod wire;
 
 pub use event::{Event, Events};

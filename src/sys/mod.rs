@@ -2,7 +2,15 @@
 
 pub mod command;
 pub mod environment;
+pub mod folder;
 pub mod fs;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod stream;
+
+#[cfg(target_os = "linux")]
+#[path = "linux/rename.rs"]
+mod rename;
+#[cfg(not(target_os = "linux"))]
+#[path = "macos/rename.rs"]
+mod rename;
