@@ -7,6 +7,7 @@ pub mod command;
 pub mod datagram;
 pub mod detached;
 pub mod environment;
+pub mod folder;
 pub mod framed;
 pub mod fs;
 #[cfg(target_os = "linux")]
