@@ -25,3 +25,16 @@ pub mod task;
 pub mod terminal;
 pub mod unix;
 pub mod virtualization;
+
+#[cfg(target_os = "linux")]
+#[path = "linux/rename.rs"]
+mod rename;
+#[cfg(not(target_os = "linux"))]
+#[path = "macos/rename.rs"]
+mod rename;
+#[cfg(target_os = "linux")]
+#[path = "linux/tree_watch.rs"]
+pub mod tree_watch;
+#[cfg(not(target_os = "linux"))]
+#[path = "macos/tree_watch.rs"]
+pub mod tree_watch;
