@@ -14,3 +14,9 @@ mod rename;
 #[cfg(not(target_os = "linux"))]
 #[path = "macos/rename.rs"]
 mod rename;
+#[cfg(target_os = "linux")]
+#[path = "linux/tree_watch.rs"]
+pub mod tree_watch;
+#[cfg(not(target_os = "linux"))]
+#[path = "macos/tree_watch.rs"]
+pub mod tree_watch;
