@@ -19,6 +19,7 @@ set -eu
 
 minimum_rust=1.95
 minimum_kernel=5.11
+minimum_macos=13
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "install.sh: $*"; exit 1; }
@@ -27,6 +28,7 @@ usage() {
     sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" | sed '$d'
 }
 
+system=$(uname -s)
 action=install
 archive=${DEVENV_ARCHIVE:-}
 prefix=
@@ -163,23 +165,42 @@ install_build_tools() {
     find_rust
 }
 
+# sign FILE: macOS starts virtual machines only for programs that say so in their signature; one made here (ad hoc) is
+# enough.
+sign() {
+    cat >"$1.entitlements" <<'PLIST'
+<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0"><dict><key>com.apple.security.virtualization</key><true/></dict></plist>
+PLIST
+    codesign --force --sign - --entitlements "$1.entitlements" "$1" >&2 ||
+        say "The program could not be signed: QEMU still works, Virtualization.framework does not."
+    rm -f "$1.entitlements"
+}
+
 # put FILE: makes it $bin/devenv in one step, so that a running devenv keeps its file.
 put() {
     mkdir -p "$bin"
     new=$bin/.devenv.$$
-    trap 'rm -f "$new"' EXIT INT TERM
+    trap 'rm -f "$new" "$new.entitlements"' EXIT INT TERM
     cp "$1" "$new"
     chmod 755 "$new"
+    [ "$system" != Darwin ] || sign "$new"
     "$new" --version >/dev/null || fail "the program does not run on this computer ($(uname -sm))"
     mv -f "$new" "$bin/devenv"
     trap - EXIT INT TERM
+}
+
+# The SHA-256 of what is read. macOS has shasum instead of sha256sum.
+sha256() {
+    if command -v sha256sum >/dev/null 2>&1; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1
 }
 
 from_archive() {
     [ -f "$archive" ] || fail "there is no file $archive"
     if [ -f "$archive.sha256" ]; then
         wanted=$(cut -d' ' -f1 <"$archive.sha256")
-        got=$(sha256sum <"$archive" | cut -d' ' -f1)
+        got=$(sha256 <"$archive")
         [ "$wanted" = "$got" ] || fail "$archive is damaged: its sha256 is $got, $archive.sha256 says $wanted. Download it again."
     else
         say "There is no $archive.sha256: the archive is not checked."
@@ -223,8 +244,8 @@ setting() { cat "/proc/sys/kernel/$1" 2>/dev/null || echo none; }
 
 check_kernel() {
     kernel=$(uname -r | cut -d- -f1 | cut -d. -f1,2)
-    if [ "$(uname -s)" != Linux ]; then
-        bad "Linux" "this is $(uname -s); boxes need a Linux kernel"
+    if [ "$system" != Linux ]; then
+        bad "Linux or macOS" "this is $system; boxes need a Linux kernel, here or in a virtual machine"
     elif at_least "$minimum_kernel" "$kernel"; then
         good "kernel $(uname -r)"
     else
@@ -297,8 +318,59 @@ check_path() {
     esac
 }
 
+check_macos() {
+    version=$(sw_vers -productVersion 2>/dev/null || echo 0)
+    if at_least "$minimum_macos" "$version"; then
+        good "macOS $version"
+    else
+        bad "macOS $minimum_macos or newer (this is $version)"
+    fi
+    if [ "$(sysctl -n kern.hv_support 2>/dev/null || echo 0)" = 1 ]; then
+        good "the processor runs virtual machines"
+    else
+        bad "a processor that runs virtual machines" "inside a virtual machine it has to be allowed from outside (nested virtualisation)"
+    fi
+    check_qemu
+}
+
+# Boxes live in a virtual machine here.
+check_qemu() {
+    qemu="qemu-system-x86_64"
+    [ "$(uname -m)" != arm64 ] || qemu="qemu-system-aarch64"
+    brew=$(find_brew)
+    if ! find_qemu && [ "$action" = install ] && [ -n "$packages" ] && [ -n "$brew" ] &&
+        ask "QEMU runs the virtual machine that boxes live in. Install it with Homebrew?"; then
+        "$brew" install qemu >&2 || true
+    fi
+    if find_qemu; then
+        good "$qemu"
+    elif [ -n "$brew" ]; then
+        bad "QEMU ($qemu)" "brew install qemu"
+    else
+        bad "QEMU ($qemu)" "install Homebrew (https://brew.sh), then: brew install qemu"
+    fi
+}
+
+# Homebrew is in PATH, or where its installer puts it on Apple's and on Intel's processors.
+find_brew() {
+    command -v brew 2>/dev/null && return
+    for candidate in "$homebrew/bin/brew" /usr/local/bin/brew; do
+        [ ! -x "$candidate" ] || { echo "$candidate"; return; }
+    done
+}
+homebrew=/opt/homebrew
+
+find_qemu() {
+    command -v "$qemu" >/dev/null 2>&1 || [ -x "$homebrew/bin/$qemu" ] || [ -x "/usr/local/bin/$qemu" ]
+}
+
 check_computer() {
     say "This computer:"
+    if [ "$system" = Darwin ]; then
+        check_macos
+        check_path
+        return
+    fi
     check_kernel
     check_user_namespaces
     check_id_maps

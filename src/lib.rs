@@ -19,7 +19,6 @@ pub mod cli;
 pub mod config;
 #[cfg(target_os = "linux")]
 pub mod engine;
-#[cfg(target_os = "linux")]
 pub mod image;
 #[cfg(target_os = "linux")]
 pub mod keeper;

@@ -2,6 +2,8 @@
 
 #[path = "image/access.rs"]
 mod access;
+#[path = "image/artifact.rs"]
+mod artifact;
 #[path = "image/hostile.rs"]
 mod hostile;
 #[path = "image/local.rs"]

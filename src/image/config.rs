@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// Largest image config we read; real ones have a few hundred kilobytes at most.
+pub const CONFIG_LIMIT_BYTES: u64 = 8 << 20;
+
 /// An image in the store, ready to be the lower part of an overlay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {

@@ -1,11 +1,13 @@
 //! From a source to an image in the store.
 
 use crate::image::cancel::Cancel;
+use crate::image::config::CONFIG_LIMIT_BYTES;
 use crate::image::config::{ConfigFile, Image};
 use crate::image::digest::Digest;
 use crate::image::layer::decode::BlobPieces;
 use crate::image::local::{self, LocalImage};
-use crate::image::manifest::{CONFIG_LIMIT_BYTES, Descriptor, Document, check_architecture, choose};
+use crate::image::manifest::{Descriptor, Document};
+use crate::image::platform::{check_architecture, choose};
 use crate::image::registry::Registry;
 use crate::image::store::Store;
 use crate::image::store::fill::{Blobs, Company, Wanted};

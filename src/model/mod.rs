@@ -18,6 +18,7 @@ pub mod request;
 pub mod settings;
 pub mod status;
 pub mod sync;
+pub mod vm;
 pub mod wire;
 
 pub use event::{Event, Events};
@@ -31,3 +32,4 @@ pub use place::{Place, RemoteHost};
 pub use port::{HostPort, PortAddress, PortRequest, Protocol, PublishedPort};
 pub use project::{BoxWanted, NetworkWanted, Project, SecurityWanted};
 pub use settings::Settings;
+pub use vm::{VmPaths, VmSettings};

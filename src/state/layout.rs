@@ -8,11 +8,13 @@
 //! DATA/projects/ID/keeper.log
 //! DATA/projects/ID/boxes/NAME/         box.json, exit.json, log, hosts, resolv.conf, layer/, work/, root/
 //! DATA/volumes/ID/NAME/                volumes: outlive `down`
+//! DATA/vm/…                            the managed VM (`model::VmPaths`)
+//! RUN/vm/qmp.sock
 //! RUN/ID/keeper.sock
 //! RUN/oci/CONTAINER/                   state.json, start.sock, seccomp-N.bpf: `devenv oci`
 //! ```
 
-use crate::model::{BoxName, Failure, Host, ProjectId, Result, Trying, VolumeName};
+use crate::model::{BoxName, Failure, Host, ProjectId, Result, Trying, VmPaths, VolumeName};
 use crate::sys::environment::{path_variable, variable};
 use crate::sys::fs::make_folder;
 use std::path::{Path, PathBuf};
@@ -40,12 +42,16 @@ impl Layout {
             let data = host.home.join(".local/share/devenv");
             return Ok(Layout { data, run: run_folder(host)?, settings: host.home.join(".config/devenv/config.toml") });
         }
-        let folders = directories::ProjectDirs::from("", "", "devenv")
+        let folders = directories::BaseDirs::new()
             .ok_or_else(|| Failure::new("cannot find a home folder").hint("set HOME or DEVENV_HOME"))?;
+        // The XDG folders on every operating system: one set of paths for all documents and teams.
+        let xdg = |name: &str, otherwise: &str| {
+            path_variable(name).filter(|folder| folder.is_absolute()).unwrap_or(folders.home_dir().join(otherwise))
+        };
         Ok(Layout {
-            data: folders.data_dir().to_owned(),
+            data: xdg("XDG_DATA_HOME", ".local/share").join("devenv"),
             run: run_folder(host)?,
-            settings: folders.config_dir().join("config.toml"),
+            settings: xdg("XDG_CONFIG_HOME", ".config").join("devenv/config.toml"),
         })
     }
 
@@ -75,6 +81,11 @@ impl Layout {
     /// State of the containers of `devenv oci`.
     pub fn oci(&self) -> PathBuf {
         self.run.join("oci")
+    }
+
+    /// The managed VM.
+    pub fn vm(&self) -> VmPaths {
+        VmPaths::new(self.data.join("vm"), self.run.join("vm"))
     }
 
     pub fn projects(&self) -> PathBuf {

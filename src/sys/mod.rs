@@ -1,12 +1,26 @@
 //! What the operating system offers. No word of devenv's own here; all `unsafe` and all spawning of processes.
 
+pub mod accept;
+pub mod child;
 pub mod command;
+pub mod datagram;
+pub mod detached;
 pub mod environment;
 pub mod folder;
+pub mod framed;
 pub mod fs;
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg(target_os = "macos")]
+pub mod macos;
+pub mod mux;
+pub mod ports;
+pub mod process;
+pub mod relay;
+pub mod socket;
 pub mod stream;
+pub mod task;
+pub mod virtualization;
 
 #[cfg(target_os = "linux")]
 #[path = "linux/rename.rs"]

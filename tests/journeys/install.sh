@@ -54,6 +54,23 @@ if [ "$(id -u)" -ne 0 ]; then
     says "and names the package" 'uidmap'
 fi
 
+# A computer that says it is a Mac: what install.sh decides there. What only a Mac can do is not tested here.
+mkdir "$work/mac"
+printf '#!/bin/sh\ncase $1 in -m) echo arm64 ;; -sm) echo Darwin arm64 ;; *) echo Darwin ;; esac\n' >"$work/mac/uname"
+printf '#!/bin/sh\necho 14.5\n' >"$work/mac/sw_vers"
+printf '#!/bin/sh\necho 1\n' >"$work/mac/sysctl"
+printf '#!/bin/sh\necho "$*" >>"%s/mac/signed"\n' "$work" >"$work/mac/codesign"
+printf '#!/bin/sh\nexit 1\n' >"$work/mac/brew"
+chmod +x "$work"/mac/*
+exits "a Mac without QEMU" 1 env PATH="$work/mac:$PATH" sh "$work/alone/install.sh" --check
+says "is told how to get it" 'brew install qemu'
+touch "$work/mac/qemu-system-aarch64"
+chmod +x "$work/mac/qemu-system-aarch64"
+check "a Mac with QEMU" env PATH="$work/mac:$PATH" sh "$work/alone/install.sh" --from "$work/devenv.tar.gz" --prefix "$work/mac-prefix"
+says "is looked at as one" 'macOS 14.5'
+check "the program is signed to run virtual machines" grep -q -- '--sign - --entitlements' "$work/mac/signed"
+same "and nothing is left beside it" devenv "$(ls -A "$work/mac-prefix/bin")"
+
 mkdir -p "$DEVENV_HOME/images"
 check "--uninstall" run --uninstall
 says "says where the state is" "$DEVENV_HOME"

@@ -1,11 +1,12 @@
 //! What `docker save` writes (Docker Image Specification v1.2, "Combined Image JSON + Filesystem Changeset Format").
 
+use crate::image::config::CONFIG_LIMIT_BYTES;
 use crate::image::config::ConfigFile;
 use crate::image::digest::Digest;
 use crate::image::layer::place::clean;
 use crate::image::local::LocalImage;
 use crate::image::local::files::{Files, read_small};
-use crate::image::manifest::{CONFIG_LIMIT_BYTES, Descriptor, MANIFEST_LIMIT_BYTES};
+use crate::image::manifest::{Descriptor, MANIFEST_LIMIT_BYTES};
 use crate::model::{Failure, ImageReference, Kind, Result, Trying};
 use serde::Deserialize;
 

@@ -1,10 +1,12 @@
 //! OCI image layouts (OCI image-spec, image-layout.md).
 
+use crate::image::config::CONFIG_LIMIT_BYTES;
 use crate::image::config::ConfigFile;
 use crate::image::digest::Digest;
 use crate::image::local::LocalImage;
 use crate::image::local::files::{Files, read_small};
-use crate::image::manifest::{CONFIG_LIMIT_BYTES, Descriptor, Document, MANIFEST_LIMIT_BYTES, choose};
+use crate::image::manifest::{Descriptor, Document, MANIFEST_LIMIT_BYTES};
+use crate::image::platform::choose;
 use crate::model::{Failure, Kind, Result, Trying};
 
 /// Annotation with the tag.

@@ -1,6 +1,8 @@
 //! A client for OCI registries (OCI distribution-spec, "Pull"), also docker's.
 
 mod answer;
+#[cfg(target_os = "linux")]
+mod blob;
 mod challenge;
 mod credentials;
 mod endpoint;
@@ -58,23 +60,6 @@ impl Registry {
             }
             _ => Ok((body, found)),
         }
-    }
-
-    /// A small blob, checked.
-    ///
-    /// # Errors
-    /// As [`Registry::manifest`].
-    pub async fn blob(&self, blob: &Descriptor, limit_bytes: u64) -> Result<Vec<u8>> {
-        let ask = Ask { path: format!("blobs/{}", blob.digest), accept: None, from: 0 };
-        let (body, _) = self.small(&ask, limit_bytes).await?;
-        let found = Digest::of(&body);
-        if found != blob.digest {
-            return Err(Failure::new(format!(
-                "the config of {} should be {} but is {found}",
-                self.reference, blob.digest
-            )));
-        }
-        Ok(body)
     }
 
     /// Sends a blob piece by piece; after a cut it goes on where it was. A failure is the last thing sent.

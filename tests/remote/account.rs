@@ -1,0 +1,1 @@
+//! What accounts and hosts over there may be like.
