@@ -27,9 +27,10 @@ impl From<io::Error> for Not {
     fn from(error: io::Error) -> Not {
         match error.kind() {
             // The tree changed under the step.
-            ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::NotADirectory | ErrorKind::DirectoryNotEmpty => {
-                Not::Refused
-            }
+            ErrorKind::NotFound
+            | ErrorKind::AlreadyExists
+            | ErrorKind::NotADirectory
+            | ErrorKind::DirectoryNotEmpty => Not::Refused,
             _ => Not::Failed(error),
         }
     }
@@ -96,7 +97,9 @@ impl Replica {
         match parent.remove_folder(name) {
             Ok(()) => Ok(None),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && is_phantom(Some(&known), None) => Ok(Some(known)),
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && is_phantom(Some(&known), None) => {
+                Ok(Some(known))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -129,7 +132,9 @@ impl Replica {
         }
         // Something newer: back with it. Should its name be taken again, the trash keeps it.
         match trash.rename_new(&kept, parent, name) {
-            Err(error) if is_unsupported(&error) && parent.look(name)?.is_none() => trash.rename_over(&kept, parent, name)?,
+            Err(error) if is_unsupported(&error) && parent.look(name)?.is_none() => {
+                trash.rename_over(&kept, parent, name)?
+            }
             _ => {}
         }
         Err(Not::Refused)

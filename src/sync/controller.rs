@@ -4,14 +4,14 @@ use super::bulk::Bulk;
 use super::guard::Guard;
 use super::link::{Link, connect};
 use super::message::{Ask, Outcome, Tell, Ticket};
-use super::patterns::Patterns;
 use super::path::TreePath;
+use super::patterns::Patterns;
 use super::reconcile::{Side, Step, reconcile};
 use super::replica::{Replica, digest};
 use super::session::{Opener, SessionStart};
 use super::store::{Agreement, Journal};
 use super::tree::{Change, Leaf, Node, Now, share};
-use super::worker::Worker;
+use super::worker::{Work, Worker};
 use crate::model::sync::{SyncChoice, SyncState, SyncStatus};
 use crate::model::{Failure, Result};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -92,7 +92,8 @@ pub struct Controller {
     pub(super) there: Known,
     pub(super) far_replica: Option<[u8; 16]>,
     pub(super) root_inode: Option<u64>,
-    asks_here: Option<mpsc::UnboundedSender<Ask>>,
+    worker: Option<JoinHandle<()>>,
+    asks_here: Option<std::sync::mpsc::Sender<Work>>,
     pub(super) link: Option<Link>,
     connecting: Option<JoinHandle<Result<Link>>>,
     pub(super) journal: Journal,
@@ -153,6 +154,13 @@ impl Controller {
             controller.work();
         }
         controller.save();
+        drop(told);
+        if let Some(asks) = controller.asks_here.take() {
+            let _ = asks.send(Work::End);
+        }
+        if let Some(worker) = controller.worker.take() {
+            let _ = worker.await;
+        }
     }
 
     fn load(start: SessionStart, open: Opener) -> Result<Controller> {
@@ -168,6 +176,7 @@ impl Controller {
             there: Known::default(),
             far_replica: None,
             root_inode: None,
+            worker: None,
             asks_here: None,
             link: None,
             connecting: None,
@@ -205,7 +214,8 @@ impl Controller {
         commands: &mut mpsc::UnboundedReceiver<Command>,
         told: &mut mpsc::Receiver<Tell>,
     ) -> Happened {
-        let times = [self.retry_at, self.look_at, self.quiet_at, self.stalled.values().map(|stalled| stalled.until).min()];
+        let times =
+            [self.retry_at, self.look_at, self.quiet_at, self.stalled.values().map(|stalled| stalled.until).min()];
         let next_time = times.into_iter().flatten().min();
         let (link, connecting) = (&mut self.link, &mut self.connecting);
         tokio::select! {
@@ -277,9 +287,9 @@ impl Controller {
                     self.guard.hold(format!("{} is another folder than it was", root.display()));
                     self.root_inode = Some(replica.inode);
                 }
-                let (asks, asked) = mpsc::unbounded_channel();
-                let worker = Worker::new(replica, tells.clone());
-                std::thread::spawn(move || worker.run(asked));
+                let (asks, work) = std::sync::mpsc::channel();
+                let worker = Worker::new(replica, tells.clone(), asks.clone());
+                self.worker = Some(tokio::task::spawn_blocking(move || worker.run(work)));
                 self.asks_here = Some(asks);
                 self.here.lost = None;
                 self.scan(Side::Here);
@@ -362,13 +372,10 @@ impl Controller {
     }
 
     pub(super) fn ask(&mut self, side: Side, ask: Ask) {
-        let asks = match side {
-            Side::Here => self.asks_here.as_ref(),
-            Side::There => self.link.as_ref().map(|link| &link.asks),
-        };
         // A side that is gone is noticed where its tells end.
-        if let Some(asks) = asks {
-            let _ = asks.send(ask);
+        match side {
+            Side::Here => drop(self.asks_here.as_ref().map(|asks| asks.send(Work::Ask(ask)))),
+            Side::There => drop(self.link.as_ref().map(|link| link.asks.send(ask))),
         }
     }
 

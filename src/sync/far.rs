@@ -3,7 +3,7 @@
 use super::message::{Ask, Hello, PROTOCOL, Tell};
 use super::replica::{Owner, Replica};
 use super::wire::{receive, send};
-use super::worker::Worker;
+use super::worker::{Work, Worker};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::fs::make_folder;
 use crate::sys::stream::Stream;
@@ -26,11 +26,12 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
     send(&mut stream, &Hello { protocol: PROTOCOL, ignore: Vec::new(), replica }, false).await?;
     check_protocol(&theirs)?;
     let (tells, mut told) = mpsc::channel::<Tell>(TELLS_WAITING);
-    let (asks, asked) = mpsc::unbounded_channel::<Ask>();
+    let (asks, work) = std::sync::mpsc::channel::<Work>();
+    let (wake, end) = (asks.clone(), asks.clone());
     let ignore = theirs.ignore;
-    let work = tokio::task::spawn_blocking(move || -> Result<()> {
+    let working = tokio::task::spawn_blocking(move || -> Result<()> {
         match Replica::open(&root, &state, &ignore, owner) {
-            Ok(replica) => Worker::new(replica, tells).run(asked),
+            Ok(replica) => Worker::new(replica, tells, wake).run(work),
             Err(failure) => {
                 let _ = tells.blocking_send(Tell::Lost { reason: failure.chain().join(": ") });
                 return Err(failure);
@@ -42,11 +43,10 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
     let reading = async {
         // The asker bounds what is asked at a time.
         while let Some(ask) = receive::<Ask>(&mut from).await? {
-            if asks.send(ask).is_err() {
+            if asks.send(Work::Ask(ask)).is_err() {
                 break;
             }
         }
-        drop(asks);
         Ok(())
     };
     let writing = async {
@@ -60,7 +60,9 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
         end = writing => end,
     };
     drop(told);
-    let worked = work.await.trying(|| "file sync broke off")?;
+    // The watch has a sender too, so that the end has to be said.
+    let _ = end.send(Work::End);
+    let worked = working.await.trying(|| "file sync broke off")?;
     piped.and(worked)
 }
 

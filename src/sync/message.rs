@@ -87,22 +87,46 @@ pub enum Tell {
     /// What is different from what was told before.
     Changes(Vec<Change>),
     /// All of the tree has been told. `whole`: it was told from nothing, else it is as the controller knew it.
-    Scanned { whole: bool, digest: Hash },
+    Scanned {
+        whole: bool,
+        digest: Hash,
+    },
     /// The tree cannot be read at all: the root is gone or is not what it was.
-    Lost { reason: String },
+    Lost {
+        reason: String,
+    },
     Contents(Vec<(Ticket, Option<Blob>)>),
     /// `None`: the file is gone or shorter.
-    Piece { ticket: Ticket, data: Option<Blob> },
+    Piece {
+        ticket: Ticket,
+        data: Option<Blob>,
+    },
     Outcomes(Vec<(Ticket, Outcome)>),
     /// So many bytes of the large file are here.
-    Begun { ticket: Ticket, have: u64 },
+    Begun {
+        ticket: Ticket,
+        have: u64,
+    },
     /// A piece was written.
-    Written { ticket: Ticket, length: u64 },
+    Written {
+        ticket: Ticket,
+        length: u64,
+    },
     /// Hash and length of each piece, in order; empty when the file cannot be read.
-    Chunks { ticket: Ticket, chunks: Vec<(Hash, u32)> },
-    Barrier { ticket: Ticket },
-    Settled { ticket: Ticket },
-    Undone { ticket: Ticket, count: u32 },
+    Chunks {
+        ticket: Ticket,
+        chunks: Vec<(Hash, u32)>,
+    },
+    Barrier {
+        ticket: Ticket,
+    },
+    Settled {
+        ticket: Ticket,
+    },
+    Undone {
+        ticket: Ticket,
+        count: u32,
+    },
     /// Something a person should know.
     Note(String),
 }

@@ -24,6 +24,7 @@ mod stage;
 mod store;
 mod trash;
 mod tree;
+mod watch;
 mod wire;
 mod worker;
 

@@ -42,7 +42,8 @@ impl Patterns {
         let mut builder = GitignoreBuilder::new("");
         for line in DEFAULTS.iter().copied().chain(more.iter().map(String::as_str)) {
             builder.add_line(None, line).map_err(|error| {
-                Failure::because(format!("`{line}` is no pattern"), error).hint("see gitignore(5) for what one looks like")
+                Failure::because(format!("`{line}` is no pattern"), error)
+                    .hint("see gitignore(5) for what one looks like")
             })?;
         }
         let own = builder.add_line(None, &format!("/{OWN}"));

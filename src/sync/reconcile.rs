@@ -123,7 +123,13 @@ impl Round<'_> {
     }
 
     /// Returns whether something stays at `path`, on either side, that keeps the folder around it.
-    pub(super) fn go(&mut self, path: &TreePath, base: Option<&Node>, here: Option<&Node>, there: Option<&Node>) -> bool {
+    pub(super) fn go(
+        &mut self,
+        path: &TreePath,
+        base: Option<&Node>,
+        here: Option<&Node>,
+        there: Option<&Node>,
+    ) -> bool {
         if let (Some(base), Some(here), Some(there)) = (base, here, there)
             && base.is_shared_with(here)
             && here.is_shared_with(there)
@@ -141,9 +147,8 @@ impl Round<'_> {
                 return self.conflict(path);
             }
         }
-        let both_folders = here.is_some_and(Node::is_folder)
-            && there.is_some_and(Node::is_folder)
-            && !(phantom_here && phantom_there);
+        let both_folders =
+            here.is_some_and(Node::is_folder) && there.is_some_and(Node::is_folder) && !(phantom_here && phantom_there);
         let here = here.filter(|_| !phantom_here || both_folders);
         let there = there.filter(|_| !phantom_there || both_folders);
         let (was, own, other) = (leaf(base), leaf(here), leaf(there));

@@ -7,10 +7,14 @@ use super::trash::Trash;
 use super::tree::{Change, Hash, Leaf, Node, differences};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::folder::Folder;
-use crate::sys::fs::{make_folder, random_bytes, read_if_exists, write_atomically};
+use crate::sys::fs::{make_folder, random_bytes, read_if_exists, real_path, write_atomically};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A lock of git that is older is one that was left behind.
+const FRESH_LOCK_NANOSECONDS: i64 = 60_000_000_000;
 
 /// Who owns what sync makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub struct Replica {
     pub(super) patterns: Patterns,
     pub(super) tree: Node,
     pub(super) stage: Folder,
+    /// Where the watch makes its signs.
+    pub(super) signs: PathBuf,
     pub(super) trash: Trash,
     pub(super) owner: Option<Owner>,
     /// Numbers files in the stage.
@@ -46,7 +52,11 @@ impl Replica {
     pub fn open(root: &Path, state: &Path, ignore: &[String], owner: Option<Owner>) -> Result<Replica> {
         let open = Folder::at(root).trying(|| format!("cannot open {}", root.display()))?;
         let facts = open.facts().trying(|| format!("cannot look at {}", root.display()))?;
+        let root = &real_path(root)?;
         make_folder(state)?;
+        let signs = state.join("signs");
+        make_folder(&signs)?;
+        let signs = real_path(&signs)?;
         let own = own_folder(&open, root, state, facts.device)?;
         let (stage, trash) = (inner(&own, b"stage"), inner(&own, b"trash"));
         let stage = stage.trying(|| format!("cannot stage files for {}", root.display()))?;
@@ -61,6 +71,7 @@ impl Replica {
             patterns: Patterns::new(ignore)?,
             tree: Node::folder(),
             stage,
+            signs,
             trash,
             owner,
             staged: 0,
@@ -135,6 +146,13 @@ impl Replica {
         differences(path, old, new.as_ref(), into);
         self.tree.set(path, new);
         Ok(())
+    }
+
+    /// Whether git is changing files right now: it holds its lock, and not since an accident long ago.
+    pub fn is_git_busy(&self) -> bool {
+        let lock = self.root.enter(b".git").and_then(|git| git.look(b"index.lock")).ok().flatten();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+        lock.is_some_and(|facts| now.saturating_sub(facts.modified_nanoseconds) < FRESH_LOCK_NANOSECONDS)
     }
 
     /// Opens a folder of the tree, name by name.

@@ -216,12 +216,8 @@ pub fn node_of(hash: Hash, facts: &Facts) -> Node {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
     // Whoever writes to it makes it young, so an old file that is written to later is told by its time.
     let racy = now.saturating_sub(facts.modified_nanoseconds).abs() < RACY_NANOSECONDS;
-    let file = File {
-        hash,
-        size_bytes: facts.size_bytes,
-        mode: facts.mode,
-        modified_nanoseconds: facts.modified_nanoseconds,
-    };
+    let file =
+        File { hash, size_bytes: facts.size_bytes, mode: facts.mode, modified_nanoseconds: facts.modified_nanoseconds };
     let changed_nanoseconds = if racy { 0 } else { facts.changed_nanoseconds };
     Node::File(file, Stamp { changed_nanoseconds, inode: facts.inode })
 }

@@ -170,8 +170,11 @@ mod tests {
     fn a_journal_cut_or_flipped_anywhere_keeps_what_came_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let agreements: Vec<Agreement> =
-            vec![("a".into(), Some(Leaf::Folder)), ("a/b".into(), Some(Leaf::Link(Blob(b"x".to_vec())))), ("c".into(), None)];
+        let agreements: Vec<Agreement> = vec![
+            ("a".into(), Some(Leaf::Folder)),
+            ("a/b".into(), Some(Leaf::Link(Blob(b"x".to_vec())))),
+            ("c".into(), None),
+        ];
         let (mut journal, before) = Journal::open(&path).unwrap();
         assert!(before.is_empty());
         journal.add(&agreements).unwrap();

@@ -317,11 +317,8 @@ pub fn share(base: &mut Node, here: &mut Node, there: &mut Node) -> bool {
         if Arc::ptr_eq(a, b) && Arc::ptr_eq(b, c) {
             continue;
         }
-        let found = (
-            Arc::make_mut(one).get_mut(&name),
-            Arc::make_mut(two).get_mut(&name),
-            Arc::make_mut(three).get_mut(&name),
-        );
+        let found =
+            (Arc::make_mut(one).get_mut(&name), Arc::make_mut(two).get_mut(&name), Arc::make_mut(three).get_mut(&name));
         if let (Some(a), Some(b), Some(c)) = found {
             same &= share(a, b, c);
         }

@@ -25,7 +25,8 @@ pub fn encode<M: Serialize>(message: &M, pack: bool) -> Result<Vec<u8>> {
         return Err(Failure::new(format!("a message of file sync has {length} bytes, which is too long")));
     }
     if pack && length >= WORTH_PACKING_BYTES {
-        let packed = zstd::bulk::compress(&frame[5..], PACKING_LEVEL).trying(|| "cannot pack a message of file sync")?;
+        let packed =
+            zstd::bulk::compress(&frame[5..], PACKING_LEVEL).trying(|| "cannot pack a message of file sync")?;
         if packed.len() < length {
             frame.truncate(5);
             frame.extend_from_slice(&packed);

@@ -6,10 +6,14 @@ use super::replica::{Replica, digest};
 use super::scan::hash_of;
 use super::stage::Growing;
 use super::store::{Listed, load, save};
-use super::tree::{Change, Hash, Now, differences};
+use super::tree::{Change, Hash, Leaf, Node, Now, differences};
+use super::watch::Watch;
+use crate::model::Result;
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
-use tokio::sync::mpsc::{Sender, UnboundedReceiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Sender;
 
 /// Changes told in one message.
 const BATCH_BYTES: usize = 1 << 18;
@@ -20,9 +24,33 @@ const LONGEST_PIECE_BYTES: u32 = 1 << 20;
 /// The name of the file with the tree as it was last read.
 const SEEN: &str = "seen";
 
+/// A tree that cannot be watched, or not all of it, is read this often.
+const READ_UNWATCHED: Duration = Duration::from_secs(10);
+/// A tree that is watched is read this often all the same when it is quiet.
+const READ_WATCHED: Duration = Duration::from_secs(300);
+/// While git holds its lock a change of many files is not told in halves, but for no longer than this.
+const LONGEST_HOLD: Duration = Duration::from_secs(10);
+
+/// How often git's lock is looked for meanwhile.
+const HOLD_STEP: Duration = Duration::from_millis(10);
+
+/// What wakes the thread.
+pub enum Work {
+    Ask(Ask),
+    /// Something changed in the tree.
+    Touched,
+    /// Nobody asks any more.
+    End,
+}
+
 /// The work of one replica.
 pub struct Worker {
     replica: Replica,
+    watch: Option<Watch>,
+    /// The tree was told, so changes are told too.
+    telling: bool,
+    held_since: Option<Instant>,
+    read_at: Instant,
     tells: Sender<Tell>,
     growing: HashMap<Ticket, Growing>,
     /// Something was written since the last `Settle`.
@@ -32,25 +60,104 @@ pub struct Worker {
 /// Whoever listened is gone.
 struct Gone;
 
-type Told = Result<(), Gone>;
+type Told = std::result::Result<(), Gone>;
 
 impl Worker {
-    /// Prepares the work; the tree as it was last read is loaded.
-    pub fn new(mut replica: Replica, tells: Sender<Tell>) -> Worker {
+    /// Prepares the work; the tree as it was last read is loaded. `wake` sends `Work::Touched`.
+    pub fn new(mut replica: Replica, tells: Sender<Tell>, wake: mpsc::Sender<Work>) -> Worker {
         if let Some(seen) = load::<Listed>(&replica.state.join(SEEN)) {
             replica.remember(seen.into());
         }
-        Worker { replica, tells, growing: HashMap::new(), dirty: false }
+        let watch = Watch::start(&replica.root_path, &replica.signs, move || drop(wake.send(Work::Touched)));
+        if let Err(error) = &watch {
+            replica.note(&format!("changes are looked for every 10 seconds only: {error}"));
+        }
+        Worker {
+            replica,
+            watch: watch.ok(),
+            telling: false,
+            held_since: None,
+            read_at: Instant::now() + READ_UNWATCHED,
+            tells,
+            growing: HashMap::new(),
+            dirty: false,
+        }
     }
 
     /// Works until nobody asks any more, or nobody listens.
-    pub fn run(mut self, mut asks: UnboundedReceiver<Ask>) {
-        while let Some(ask) = asks.blocking_recv() {
-            if self.answer(ask).is_err() {
+    pub fn run(mut self, work: Receiver<Work>) {
+        loop {
+            let wait = self.next_time().saturating_duration_since(Instant::now());
+            let went = match work.recv_timeout(wait) {
+                Ok(Work::Ask(ask)) => self.answer(ask),
+                Ok(Work::Touched) | Err(RecvTimeoutError::Timeout) => Ok(()),
+                Ok(Work::End) | Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if went.and_then(|()| self.look_around()).is_err() {
                 break;
             }
         }
         let _ = save(&self.replica.state.join(SEEN), &Listed::from(self.replica.tree()));
+    }
+
+    fn next_time(&self) -> Instant {
+        let due = self.watch.as_ref().and_then(Watch::due).filter(|_| self.telling);
+        let held = due.map(|due| if self.held_since.is_some() { due.max(Instant::now() + HOLD_STEP) } else { due });
+        held.map_or(self.read_at, |due| due.min(self.read_at))
+    }
+
+    /// Tells what changed, when it is time.
+    fn look_around(&mut self) -> Told {
+        if !self.telling {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if self.read_at <= now {
+            return self.rescan();
+        }
+        if !self.watch.as_ref().and_then(Watch::due).is_some_and(|due| due <= now) {
+            return Ok(());
+        }
+        if self.replica.is_git_busy() && *self.held_since.get_or_insert(now) + LONGEST_HOLD > now {
+            return Ok(());
+        }
+        self.held_since = None;
+        self.look_at_dirty()
+    }
+
+    fn look_at_dirty(&mut self) -> Told {
+        let Some(dirty) = self.watch.as_ref().map(Watch::take) else { return self.rescan() };
+        if dirty.lost {
+            return self.rescan();
+        }
+        let mut changes = Vec::new();
+        let mut covered: Option<TreePath> = None;
+        self.replica.near = None;
+        for (path, whole) in dirty.paths {
+            if covered.as_ref().is_some_and(|above| path.is_within(above)) {
+                continue;
+            }
+            if path.is_root() {
+                if !self.replica.is_root_there() {
+                    return self.lost_root();
+                }
+                continue;
+            }
+            let watch = self.watch.as_ref();
+            let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
+            if self.replica.refresh(&path, whole, &on_folder, &mut changes).is_err() {
+                return self.rescan();
+            }
+            covered = whole.then_some(path).or(covered);
+        }
+        self.replica.near = None;
+        self.tell_changes(changes)
+    }
+
+    fn lost_root(&mut self) -> Told {
+        self.telling = false;
+        let reason = format!("{} is gone, or is not the folder it was", self.replica.root_path.display());
+        self.tell(Tell::Lost { reason })
     }
 
     fn tell(&mut self, tell: Tell) -> Told {
@@ -101,7 +208,10 @@ impl Worker {
             }
             Ask::Chunks { ticket, .. } => self.tell(Tell::Chunks { ticket, chunks: Vec::new() }),
             Ask::Barrier { ticket } => {
-                self.rescan()?;
+                match self.watch.as_mut().is_some_and(|watch| !watch.is_limited() && watch.catch_up()) {
+                    true => self.look_at_dirty()?,
+                    false => self.rescan()?,
+                }
                 self.tell(Tell::Barrier { ticket })
             }
             Ask::Settle { ticket } => self.settle(ticket),
@@ -111,31 +221,50 @@ impl Worker {
 
     fn scan(&mut self, known: Hash) -> Told {
         if !self.replica.is_root_there() {
-            let reason = format!("{} is gone, or is not the folder it was", self.replica.root_path.display());
-            return self.tell(Tell::Lost { reason });
+            return self.lost_root();
         }
-        if let Err(failure) = self.replica.scan(&|_| {}) {
+        if let Err(failure) = self.read_all() {
             return self.tell(Tell::Lost { reason: failure.chain().join(": ") });
         }
+        self.telling = true;
         let digest = digest(self.replica.tree());
         let whole = digest != known;
         if whole {
             let mut changes = Vec::new();
-            let nothing = super::tree::Node::folder();
-            differences(&TreePath::root(), Some(&nothing), Some(self.replica.tree()), &mut changes);
+            differences(&TreePath::root(), Some(&Node::folder()), Some(self.replica.tree()), &mut changes);
             self.tell_changes(changes)?;
         }
+        self.tell_notes()?;
         self.tell(Tell::Scanned { whole, digest })
+    }
+
+    fn read_all(&mut self) -> Result<Vec<Change>> {
+        let watch = self.watch.as_ref();
+        watch.map(Watch::take);
+        let changes = self.replica.scan(&|path| watch.iter().for_each(|watch| watch.add(path)))?;
+        let watched = watch.is_some_and(|watch| !watch.is_limited());
+        if watch.is_some_and(Watch::is_limited) {
+            self.replica.note("the kernel watches no more folders: what is in the others is seen within 10 seconds; raise fs.inotify.max_user_watches (sysctl)");
+        }
+        self.read_at = Instant::now() + if watched { READ_WATCHED } else { READ_UNWATCHED };
+        Ok(changes)
     }
 
     fn rescan(&mut self) -> Told {
         if !self.replica.is_root_there() {
-            return Ok(());
+            return self.lost_root();
         }
-        match self.replica.scan(&|_| {}) {
+        match self.read_all() {
             Ok(changes) => self.tell_changes(changes),
             Err(failure) => self.tell(Tell::Lost { reason: failure.chain().join(": ") }),
         }
+    }
+
+    fn tell_notes(&mut self) -> Told {
+        for note in std::mem::take(&mut self.replica.notes) {
+            self.tell(Tell::Note(note))?;
+        }
+        Ok(())
     }
 
     fn tell_changes(&mut self, changes: Vec<Change>) -> Told {
@@ -143,7 +272,7 @@ impl Worker {
         let mut bytes = 0;
         for change in changes {
             bytes += CHANGE_BYTES + change.path.as_bytes().len();
-            if let Now::Leaf(super::tree::Leaf::Link(target)) = &change.now {
+            if let Now::Leaf(Leaf::Link(target)) = &change.now {
                 bytes += target.0.len();
             }
             batch.push(change);
@@ -157,9 +286,11 @@ impl Worker {
 
     fn look_again(&mut self, paths: &[TreePath]) -> Told {
         let mut changes = Vec::new();
+        let watch = self.watch.as_ref();
+        let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
         for path in paths {
             // What cannot be read now is told when it is scanned.
-            let _ = self.replica.refresh(path, true, &|_| {}, &mut changes);
+            let _ = self.replica.refresh(path, true, &on_folder, &mut changes);
         }
         self.tell_changes(changes)
     }
@@ -182,7 +313,7 @@ impl Worker {
     }
 
     fn obey(&mut self, orders: Vec<Order>) -> Told {
-        let mut outcomes = Vec::with_capacity(orders.len());
+        let (mut done, mut not_done) = (Vec::with_capacity(orders.len()), Vec::new());
         let mut odd = Vec::new();
         self.replica.near = None;
         self.dirty = true;
@@ -192,18 +323,24 @@ impl Worker {
                 Body::Staged => self.growing.remove(&ticket).and_then(|growing| self.replica.finish(&growing)),
                 _ => None,
             };
+            let made_folder = order.new == Some(Leaf::Folder);
             let outcome = self.replica.obey(order, staged);
-            if matches!(outcome, Outcome::Refused | Outcome::Failed(_)) {
+            if outcome == Outcome::Done {
+                if made_folder && let Some(watch) = &self.watch {
+                    watch.add(&path);
+                }
+                done.push((ticket, outcome));
+            } else {
                 odd.push(path);
+                not_done.push((ticket, outcome));
             }
-            outcomes.push((ticket, outcome));
         }
         self.replica.near = None;
+        // In this order: what is told of a path is never older than what was told before.
+        self.tell(Tell::Outcomes(done))?;
         self.look_again(&odd)?;
-        for note in std::mem::take(&mut self.replica.notes) {
-            self.tell(Tell::Note(note))?;
-        }
-        self.tell(Tell::Outcomes(outcomes))
+        self.tell_notes()?;
+        if not_done.is_empty() { Ok(()) } else { self.tell(Tell::Outcomes(not_done)) }
     }
 
     fn settle(&mut self, ticket: Ticket) -> Told {

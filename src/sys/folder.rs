@@ -282,7 +282,9 @@ impl From<FileStat> for Facts {
 
 /// Whether an error means that this kind of rename is not known to the file system.
 pub fn is_unsupported(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|code| [Errno::EINVAL, Errno::ENOTSUP, Errno::ENOSYS].contains(&Errno::from_raw(code)))
+    error
+        .raw_os_error()
+        .is_some_and(|code| [Errno::EINVAL, Errno::ENOTSUP, Errno::ENOSYS].contains(&Errno::from_raw(code)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Whether the VM lives, and how it fares. QEMU inherits a lock and holds it for its life: no number in a file is believed.
 
-use super::console::{self, Progress};
 use super::qmp::Monitor;
 use super::record::Record;
+use super::serial::{self, Progress};
 use crate::model::{Failure, Result, VmPaths};
 use crate::sys::fs::{is_locked, record_lock_holder};
 use crate::sys::process;
@@ -163,7 +163,7 @@ pub fn watch(paths: &VmPaths, first_word: Option<Duration>, ready: Duration) -> 
     loop {
         // Before the console is read: what was said until the end is then seen.
         let is_alive = is_alive(paths)?;
-        let progress = console::progress(&console::read(&paths.console()));
+        let progress = serial::progress(&serial::read(&paths.console()));
         match progress {
             Progress::Ready if is_alive => return Ok(Outcome::Ready),
             Progress::Trouble(why) => return Ok(Outcome::Trouble(why)),

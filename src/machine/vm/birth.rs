@@ -10,7 +10,7 @@ use super::qemu::{self, Qemu, System};
 use super::qmp::Monitor;
 use super::record::Record;
 use super::size::Size;
-use super::{Vm, console, disk, program};
+use super::{Vm, disk, program, serial};
 use crate::model::guest::Seed;
 use crate::model::vm::{Accelerator, Idle};
 use crate::model::{Failure, Result, Trying, VmPaths};
@@ -213,7 +213,7 @@ const DEFAULT_IDLE_MINUTES: u32 = 30;
 
 /// A failure with the last that was heard of the VM.
 fn last_words(what: String, paths: &VmPaths) -> Failure {
-    let said = |path: &Path| console::last_lines(&console::read(path), TOLD_LINES).join("\n");
+    let said = |path: &Path| serial::last_lines(&serial::read(path), TOLD_LINES).join("\n");
     let texts = [said(&paths.qemu_log()), said(&paths.console())];
     let text = texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
     let failure = if text.is_empty() { Failure::new(what) } else { Failure::because(what, text) };

@@ -1,6 +1,6 @@
 //! One round after another between two real folders.
 
-use super::world::{World, flush, write};
+use super::world::{World, flush, until, write};
 use crate::model::sync::{SyncChoice, SyncDirection, SyncState};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -27,7 +27,10 @@ async fn two_trees_become_one_in_both_directions() {
     fs::remove_dir_all(world.here("node_modules")).unwrap();
     world.assert_equal();
     assert_eq!(fs::metadata(world.there("a/b/one")).unwrap().modified().unwrap(), old, "times are kept");
-    assert_eq!(world.trees().0.len(), 10);
+    assert_eq!(
+        world.trees().0.keys().collect::<Vec<_>>(),
+        ["a", "a/b", "a/b/one", "c", "c/large", "c/two", "empty", "large", "link", "out", "run"]
+    );
 
     write(&world.here("a/b/one"), "11");
     fs::remove_file(world.there("c/two")).unwrap();
@@ -148,4 +151,30 @@ async fn one_way_brings_nothing_back() {
     world.mode = SyncDirection::Mirror;
     world.once().await;
     assert!(!world.there("own").exists());
+}
+
+#[tokio::test]
+async fn edits_arrive_by_themselves_also_in_new_folders() {
+    let world = World::new();
+    write(&world.here("a/x"), "0");
+    let session = world.start();
+    flush(&session).await;
+    write(&world.here("a/x"), "1");
+    until("an edit", || fs::read_to_string(world.there("a/x")).is_ok_and(|text| text == "1")).await;
+    for number in 0..30 {
+        write(&world.there(&format!("n{number}/b/c/d")), "new");
+    }
+    until("new folders", || (0..30).all(|number| world.here(&format!("n{number}/b/c/d")).exists())).await;
+    fs::rename(world.here("n1"), world.here("m1")).unwrap();
+    until("a renamed folder", || world.there("m1/b/c/d").exists() && !world.there("n1").exists()).await;
+    write(&world.here("m1/b/c/e"), "e");
+    until("an edit in it", || world.there("m1/b/c/e").exists()).await;
+    write(&world.there("m1/b/f"), "f");
+    until("an edit in it, there", || world.here("m1/b/f").exists()).await;
+    write(&world.here(".tmp"), "saved");
+    fs::rename(world.here(".tmp"), world.here("a/x")).unwrap();
+    until("a save by rename", || fs::read_to_string(world.there("a/x")).is_ok_and(|text| text == "saved")).await;
+    flush(&session).await;
+    world.assert_equal();
+    world.stop(session).await;
 }
