@@ -2,6 +2,7 @@
 
 use super::base::Base;
 use super::site::{KnownBox, Site};
+use super::tree;
 use crate::engine::enter::Enter;
 use crate::engine::launch::{ExitRecord, FirstProcess, HostAccount, Launch, Root, WrittenFile};
 use crate::engine::payload::DEFAULT_PATH;
@@ -9,7 +10,7 @@ use crate::engine::spec::{Bind, BoxSpec};
 use crate::engine::{birth, limits, seccomp, spec};
 use crate::image::ImageConfig;
 use crate::model::call::Person;
-use crate::model::{BoxWanted, Failure, ImageSource, Limits, Result, Trying};
+use crate::model::{BoxWanted, Failure, ImageSource, Limits, Result, SyncMode, Trying};
 use crate::state::record::box_names;
 use crate::state::{BoxPaths, BoxRecord, Life};
 use crate::sys::fs::{make_folder, remove_file_if_exists, remove_tree_if_exists};
@@ -226,6 +227,9 @@ fn binds(site: &Site, wanted: &BoxWanted, paths: &BoxPaths) -> Result<Vec<Bind>>
     ];
     for mount in &wanted.mounts {
         let source = site.source_of(mount);
+        if site.context.caller.is_some() && mount.sync == SyncMode::None {
+            tree::make_own(&source, &site.computer)?;
+        }
         if !source.exists() {
             return Err(Failure::new(format!(
                 "cannot mount {} in {}: it does not exist",

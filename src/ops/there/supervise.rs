@@ -2,11 +2,12 @@
 
 use super::far::Far;
 use super::line::{self, Reach};
+use super::trees::{OpenTree, Trees};
 use crate::machine::Line;
 use crate::model::event::Unheard;
 use crate::model::far::Request;
 use crate::model::there::{BoxPorts, ThereReply, ThereRequest, ThereStart};
-use crate::model::{BoxName, Events, Failure, Kind, PublishedPort, Result};
+use crate::model::{BoxName, Event, Events, Failure, Kind, Mount, PublishedPort, Result};
 use crate::ops::computer::host;
 use crate::state::Layout;
 use crate::sys::stream::Stream;
@@ -14,6 +15,7 @@ use crate::tunnel::{self, Publisher};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{sleep, timeout};
 
@@ -49,6 +51,7 @@ pub struct Supervision {
     wanted: Notify,
     publisher: Publisher,
     ports: Mutex<BTreeMap<BoxName, Vec<PublishedPort>>>,
+    trees: Mutex<Trees>,
 }
 
 impl Supervision {
@@ -61,7 +64,8 @@ impl Supervision {
         let link = watch::Sender::new(Link::Connecting);
         let supervision = Arc::new_cyclic(|own: &Weak<Supervision>| {
             let publisher = Publisher::new(opens_connections(own.clone()));
-            Supervision { start, layout, link, wanted: Notify::new(), publisher, ports: Mutex::default() }
+            let trees = Mutex::new(Trees::new(opens_trees(own.clone()), start.state.clone()));
+            Supervision { start, layout, trees, link, wanted: Notify::new(), publisher, ports: Mutex::default() }
         });
         tokio::spawn(supervision.clone().hold(log));
         Ok(supervision)
@@ -125,7 +129,7 @@ impl Supervision {
     }
 
     /// Does what is asked. `tell` takes progress.
-    pub async fn answer(&self, request: ThereRequest, _tell: &mut (dyn FnMut(ThereReply) + Send)) -> ThereReply {
+    pub async fn answer(&self, request: ThereRequest, tell: UnboundedSender<Event>) -> ThereReply {
         match request {
             ThereRequest::Hello => ThereReply::Hello {
                 build: self.start.build.clone(),
@@ -133,7 +137,10 @@ impl Supervision {
                 ports: self.ports.lock().await.clone(),
             },
             ThereRequest::Publish { boxes } => self.publish(boxes).await.unwrap_or_else(|f| ThereReply::fail(&f)),
-            ThereRequest::Sync { .. } | ThereRequest::Flush => ThereReply::Synced { notes: Vec::new() },
+            ThereRequest::Sync { mounts } => {
+                self.sync(Some(mounts), tell).await.unwrap_or_else(|f| ThereReply::fail(&f))
+            }
+            ThereRequest::Flush => self.sync(None, tell).await.unwrap_or_else(|f| ThereReply::fail(&f)),
             ThereRequest::Quit => ThereReply::Quitting,
             ThereRequest::Stream => ThereReply::Stream,
         }
@@ -147,8 +154,27 @@ impl Supervision {
         Ok(ThereReply::Published { ports, notes })
     }
 
+    /// Has just these folders be kept equal, or waits until those that are kept so are equal.
+    async fn sync(&self, mounts: Option<Vec<Mount>>, tell: UnboundedSender<Event>) -> Result<ThereReply> {
+        let mut trees = self.trees.lock().await;
+        // Where there is no way there, that is told rather than waited for.
+        if mounts.as_ref().is_none_or(|mounts| !mounts.is_empty()) {
+            self.line().await?;
+        }
+        let told = trees.told();
+        told.listen(Some(tell));
+        let done = match mounts {
+            Some(mounts) => trees.set(&mounts).await,
+            None => trees.flush().await,
+        };
+        told.listen(None);
+        done?;
+        Ok(ThereReply::Synced { notes: trees.notes().await })
+    }
+
     /// Lets go of all there is on this computer.
     pub async fn end(&self) {
+        self.trees.lock().await.end().await;
         self.publisher.close().await;
     }
 }
@@ -162,6 +188,22 @@ fn opens_connections(supervision: Weak<Supervision>) -> tunnel::Open {
             let project = supervision.start.project.clone();
             let far = Far::Own(supervision.line().await?);
             far.open(&Request::Connect { project, name, protocol, port }).await
+        })
+    })
+}
+
+/// How the sessions of a project reach their other side.
+fn opens_trees(supervision: Weak<Supervision>) -> OpenTree {
+    Arc::new(move |source| {
+        let supervision = supervision.clone();
+        Arc::new(move || {
+            let (supervision, source) = (supervision.upgrade(), source.clone());
+            Box::pin(async move {
+                let supervision = supervision.ok_or_else(|| Failure::new("the keeper ends"))?;
+                let ThereStart { project, person, .. } = supervision.start.clone();
+                let far = Far::Own(supervision.line().await?);
+                far.open(&Request::Sync { project, source, person }).await
+            })
         })
     })
 }
