@@ -43,7 +43,7 @@ fn run() -> Result<()> {
         let output = Sender::from_owned_fd_unchecked(output).map_err(not_by_hand)?;
         let mut streams = mux::accept_over(input, output);
         while let Some(accepted) = streams.accept().await {
-            tokio::spawn(stream::serve(Box::new(accepted)));
+            tokio::spawn(stream::serve(Box::new(accepted), None));
         }
         Ok(())
     })

@@ -10,6 +10,7 @@
 //! DATA/volumes/ID/NAME/                volumes: outlive `down`
 //! DATA/vm/…                            the managed VM (`model::VmPaths`)
 //! RUN/vm/qmp.sock
+//! DATA/trees/ID/KEY                    on a far side: the folder or file of another computer that a mount names
 //! RUN/ID/keeper.sock
 //! RUN/oci/CONTAINER/                   state.json, start.sock, seccomp-N.bpf: `devenv oci`
 //! ```
@@ -90,6 +91,16 @@ impl Layout {
 
     pub fn projects(&self) -> PathBuf {
         self.data.join("projects")
+    }
+
+    /// Where the folder or file `source` of the computer that a project belongs to is kept on this one.
+    pub fn tree(&self, id: &ProjectId, source: &Path) -> PathBuf {
+        self.trees(id).join(ProjectId::of_folder(source).as_str())
+    }
+
+    /// All of a project's trees.
+    pub fn trees(&self, id: &ProjectId) -> PathBuf {
+        self.data.join("trees").join(id.as_str())
     }
 
     pub fn project(&self, id: &ProjectId) -> ProjectPaths {

@@ -5,6 +5,7 @@ mod clone;
 mod connect;
 mod doctor;
 mod entering;
+mod given;
 mod hooks;
 mod images;
 pub mod keeper;
@@ -28,5 +29,5 @@ pub use images::{image_import, image_list, image_prune, image_pull, image_remove
 pub use life::{down, restart, start, stop};
 pub use logs::logs;
 pub use oci::{oci, oci_log};
-pub use status::{check_settings, list, status};
+pub use status::{any_runs, check_settings, list, status};
 pub use up::up;

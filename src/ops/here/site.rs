@@ -1,11 +1,13 @@
 //! A project on this computer: who we are, where its state is, and what there is of it now.
 
 use super::super::plan::Actual;
+use super::given::CallerSettings;
 use super::making;
 use super::net;
 use crate::config;
 use crate::engine::ids::{self, IdMode};
-use crate::model::{BoxName, Failure, Host, Kind, Project, ProjectId, Result};
+use crate::model::call::{Caller, Person};
+use crate::model::{BoxName, Failure, Host, Kind, Mount, Project, ProjectId, Result, Settings};
 use crate::ops::Context;
 use crate::state::record::box_names;
 use crate::state::{BoxRecord, Layout, ProjectPaths, ProjectRecord};
@@ -24,6 +26,10 @@ use std::time::Duration;
 pub struct Computer {
     pub host: Host,
     pub layout: Layout,
+    /// Whose boxes they are: the account itself, or in the managed VM somebody of the computer it serves.
+    pub person: Person,
+    /// What a caller elsewhere said; `None`: the account's own.
+    caller_settings: Option<CallerSettings>,
     /// Looked up when first asked for: entering a box needs none of it.
     ids: OnceCell<(IdMap, IdMode)>,
 }
@@ -33,10 +39,24 @@ impl Computer {
     ///
     /// # Errors
     /// No home folder is known.
-    pub fn look() -> Result<Computer> {
+    pub fn look(caller: Option<&Caller>) -> Result<Computer> {
         let host = host();
         let layout = Layout::find(&host)?;
-        Ok(Computer { host, layout, ids: OnceCell::new() })
+        let own = || Person { name: host.user_name.clone(), uid: host.uid, gid: host.gid };
+        let person = caller.and_then(|caller| caller.person.clone()).unwrap_or_else(own);
+        let caller_settings = caller.map(CallerSettings::take).transpose()?;
+        Ok(Computer { host, layout, person, caller_settings, ids: OnceCell::new() })
+    }
+
+    /// The settings of whoever calls.
+    ///
+    /// # Errors
+    /// All that is wrong in the file.
+    pub fn settings(&self) -> Result<Settings> {
+        match &self.caller_settings {
+            Some(given) => Ok(given.settings.clone()),
+            None => config::load_settings(self.layout.settings()),
+        }
     }
 
     /// The id map of this user's boxes. First asked before a user namespace is entered: inside it the answers differ.
@@ -117,7 +137,11 @@ impl<'a> Site<'a> {
     /// # Errors
     /// There is none, or the place is not this computer.
     pub fn open(context: &'a Context) -> Result<Site<'a>> {
-        let computer = Computer::look()?;
+        let computer = Computer::look(context.caller.as_ref())?;
+        if let Some(called) = context.caller.as_ref().and_then(|caller| caller.project.as_ref()) {
+            let paths = computer.layout.project(&called.id);
+            return Ok(Site { context, computer, folder: called.folder.clone(), id: called.id.clone(), paths });
+        }
         let place = match &context.place {
             Some(place) => Some(place.clone()),
             None => computer.settings()?.place,
@@ -142,7 +166,19 @@ impl<'a> Site<'a> {
     /// # Errors
     /// All that is wrong in them.
     pub fn load(&self) -> Result<Project> {
+        if let Some(called) = self.context.caller.as_ref().and_then(|caller| caller.project.as_ref()) {
+            let missing = || Failure::new("the project's files are wrong where they are");
+            return called.wanted.clone().ok_or_else(missing);
+        }
         Ok(config::load(&self.folder, &environment::variable)?.project)
+    }
+
+    /// Where on this computer the source of a mount is: itself, or the tree kept equal to it for a caller elsewhere.
+    pub fn source_of(&self, mount: &Mount) -> PathBuf {
+        match self.context.caller {
+            Some(_) => self.computer.layout.tree(&self.id, &mount.source),
+            None => mount.source.clone(),
+        }
     }
 
     /// Waits for whoever changes this project now, and keeps others waiting.

@@ -100,18 +100,29 @@ fn loosened(wanted: &BoxWanted) -> Vec<String> {
 ///
 /// # Errors
 /// All that is wrong in the file.
-pub fn check_settings(_: &Context) -> Result<Option<PathBuf>> {
-    let computer = Computer::look()?;
+pub fn check_settings(context: &Context) -> Result<Option<PathBuf>> {
+    let computer = Computer::look(context.caller.as_ref())?;
     computer.settings()?;
     Ok(Some(computer.layout.settings().to_owned()).filter(|path| path.exists()))
+}
+
+/// Whether any box of this user runs.
+///
+/// # Errors
+/// The records cannot be read.
+pub fn any_runs() -> Result<bool> {
+    Ok(projects(&Computer::look(None)?)?.iter().any(|project| project.running > 0))
 }
 
 /// Every project of this user of which anything is left.
 ///
 /// # Errors
 /// The records cannot be read.
-pub fn list(_: &Context) -> Result<Vec<ProjectListed>> {
-    let computer = Computer::look()?;
+pub fn list(context: &Context) -> Result<Vec<ProjectListed>> {
+    projects(&Computer::look(context.caller.as_ref())?)
+}
+
+fn projects(computer: &Computer) -> Result<Vec<ProjectListed>> {
     let mut listed = Vec::new();
     for id in project_ids(&computer.layout.projects())? {
         let paths = computer.layout.project(&id);

@@ -2,14 +2,17 @@
 
 use crate::config::load_settings;
 use crate::image::artifact;
+use crate::machine::ssh::{self, SshLine};
 use crate::machine::vm::{Access, Vm};
 use crate::model::vm::{GuestPack, VmStatus};
-use crate::model::{Failure, Host, ImageReference, Result, Settings, VmPaths};
+use crate::model::{Failure, Host, ImageReference, Result, Settings, Trying, VmPaths};
 use crate::ops::Context;
 use crate::state::Layout;
 use crate::sys::environment::{path_variable, variable};
 use crate::sys::process;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 /// Has the VM run.
 ///
@@ -85,6 +88,24 @@ fn look() -> Result<(VmPaths, Settings)> {
     Ok((layout.vm(), settings))
 }
 
-fn ask_to_end(_: &Access) -> Result<()> {
-    Err(Failure::new("its guest cannot be asked"))
+/// How long the guest may take to agree; one that hangs is ended in other ways.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Asks the guest to end itself.
+fn ask_to_end(access: &Access) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.trying(|| "cannot start the runtime")?.block_on(async {
+        let asking = async { connect(access).await?.switch_off().await };
+        let late = |_| Err(Failure::new("the VM's guest does not answer"));
+        tokio::time::timeout(FAREWELL_PATIENCE, asking).await.unwrap_or_else(late)
+    })
+}
+
+/// Connects to the guest.
+///
+/// # Errors
+/// It does not answer, or is another one.
+pub async fn connect(access: &Access) -> Result<SshLine> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, access.port));
+    ssh::connect(address, &access.keys.client, access.keys.host.public_key()).await
 }

@@ -56,6 +56,19 @@ pub fn take_as_own(terminal: &OwnedFd) -> Result<()> {
     taken.trying(|| "cannot take the box's terminal")
 }
 
+/// Has the program that `command` starts lead a session whose terminal is its standard input: when the other end of
+/// that terminal is closed, it is told by SIGHUP.
+pub fn lead_session_on_standard_input(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only setsid and ioctl are called, both async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            let led = libc::setsid() >= 0 && libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0) == 0;
+            if led { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        });
+    }
+}
+
 /// Makes `uid` the owner of `terminal`, as login(1) would. Where its id is not mapped nothing changes.
 pub fn give_to(terminal: &OwnedFd, uid: u32) {
     let _ = nix::unistd::fchown(terminal, Some(nix::unistd::Uid::from_raw(uid)), None);
