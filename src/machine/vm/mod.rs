@@ -11,6 +11,7 @@ mod alive;
 pub mod argv;
 mod birth;
 mod disk;
+pub mod framework;
 pub mod initramfs;
 pub mod keys;
 mod life;
