@@ -44,7 +44,7 @@ fn run() -> Result<()> {
         tokio::task::spawn_blocking(programs::tidy);
         let mut streams = mux::accept_over(input, output);
         while let Some(accepted) = streams.accept().await {
-            tokio::spawn(stream::serve(Box::new(accepted)));
+            tokio::spawn(stream::serve(Box::new(accepted), None));
         }
         Ok(())
     })
