@@ -90,4 +90,24 @@ cd "$work/shop" && check "down with the other" "$DEVENV" down
 check "nothing runs there any more" within 10 none_there
 exits "the port is closed" 7 curl -s --noproxy '*' http://127.0.0.1:8742/page
 same "the source is still here" second "$(cat page)"
+
+# A host that allows no user namespaces: a session in one whose limit for further ones is 0.
+stop_sshd
+mkdir -p "$sandbox/strict"
+chmod 755 "$sandbox/strict"
+cat >"$sandbox/strict/session" <<'SESSION'
+#!/bin/sh
+exec unshare --user --map-current-user --keep-caps sh -c '
+    echo 0 >/proc/sys/user/max_user_namespaces
+    exec setpriv --inh-caps=-all --ambient-caps=-all --bounding-set=-all sh -c "$SSH_ORIGINAL_COMMAND"'
+SESSION
+chmod 755 "$sandbox/strict/session"
+start_sshd "$sandbox/strict" "ForceCommand $sandbox/strict/session" || not_ok "another sshd starts"
+project strict <<'TOML'
+image = "host"
+TOML
+exits "without user namespaces there is no box" 1 "$DEVENV" up
+says "which is said" "cannot make a user namespace"
+exits "and doctor says so" 1 "$DEVENV" doctor
+says "with the fix" "sysctl user.max_user_namespaces"
 finish
