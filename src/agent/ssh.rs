@@ -41,7 +41,11 @@ impl Door {
             PublicKey::from_openssh(client_key.trim()).trying(|| "cannot understand the host's client key")?;
         let preferred = Preferred {
             // The hybrid with ML-KEM guards against who records this connection, which never leaves the computer.
-            kex: Cow::Borrowed(&[kex::CURVE25519, kex::EXTENSION_SUPPORT_AS_SERVER, kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER]),
+            kex: Cow::Borrowed(&[
+                kex::CURVE25519,
+                kex::EXTENSION_SUPPORT_AS_SERVER,
+                kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
+            ]),
             // 1.7 times as fast as chacha20 where the processor helps, and it does.
             cipher: Cow::Borrowed(&[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305]),
             ..Preferred::DEFAULT

@@ -97,7 +97,11 @@ fn explain(error: russh::Error) -> Failure {
 
 fn config() -> Config {
     let preferred = Preferred {
-        kex: Cow::Borrowed(&[kex::CURVE25519, kex::EXTENSION_SUPPORT_AS_CLIENT, kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT]),
+        kex: Cow::Borrowed(&[
+            kex::CURVE25519,
+            kex::EXTENSION_SUPPORT_AS_CLIENT,
+            kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+        ]),
         cipher: Cow::Borrowed(&[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305]),
         ..Preferred::DEFAULT
     };

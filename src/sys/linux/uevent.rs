@@ -1,8 +1,6 @@
 //! What the kernel says when devices come, go or change (NETLINK_KOBJECT_UEVENT, netlink(7)).
 
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
