@@ -2,8 +2,8 @@
 
 use super::stream;
 use crate::model::{Failure, Result, Trying};
-use crate::sys::linux::{facts, pipe, socket};
-use crate::sys::mux;
+use crate::sys::linux::{facts, pipe};
+use crate::sys::{mux, socket};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use tokio::net::unix::pipe::{Receiver, Sender};

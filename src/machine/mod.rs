@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod remote;
 pub mod ssh;
+pub mod vm;
 
 use crate::model::Result;
 use crate::sys::stream::Stream;

@@ -1,5 +1,6 @@
 //! What belongs to a person or a computer, never to a project: `~/.config/devenv/config.toml`, resolved.
 
+use super::vm::VmSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 pub struct Settings {
     /// Where boxes run: `here`, `vm`, `ssh://user@host`. `None`: `here` on Linux.
     pub place: Option<String>,
+    pub vm: VmSettings,
     /// By registry host name (`docker.io`, `127.0.0.1:5000`).
     pub registries: BTreeMap<String, RegistrySettings>,
     pub proxy: ProxySettings,

@@ -1,33 +1,18 @@
 //! The whole network of one project, made as a plan says: all of it, or nothing changes.
 
-use super::bind::{Bound, Given};
-use super::ingress::Target;
+use super::datagram;
+use super::ingress::{self, Target};
 use super::plan::{self, Difference};
-use super::publish::{Opening, Place, Publication};
 use super::relay::Pipes;
 use super::router::{Plugged, Router};
 use crate::model::wire::{BoxNetwork, NetworkPlan, Survivor};
-use crate::model::{BoxName, Failure, PortRequest, PublishedPort, Result, Trying};
+use crate::model::{BoxName, Failure, PublishedPort, Result, Trying};
 use crate::sys::linux::netns::{Namespace, Visitor};
+use crate::sys::ports::{Board, Given, Listener, Prepared, Refusal, Wanted};
+use crate::sys::task::Task;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-
-/// Why a plan was not carried out.
-pub enum Refusal {
-    /// A port that has to be at one number is in use there.
-    PortTaken {
-        name: BoxName,
-        request: PortRequest,
-    },
-    Failed(Failure),
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Refusal {
-        Refusal::Failed(failure)
-    }
-}
 
 /// The network after a plan was carried out.
 pub struct Set {
@@ -37,13 +22,9 @@ pub struct Set {
     pub namespaces: Vec<OwnedFd>,
 }
 
-/// Ports that are open and not served yet, each with the box it is of.
-type Openings = Vec<(BoxName, Opening)>;
-
 struct Attached {
     plugged: Plugged,
     namespace: Namespace,
-    published: Vec<Publication>,
 }
 
 /// What is there.
@@ -52,6 +33,7 @@ pub struct ProjectNetwork {
     pipes: Pipes,
     router: Option<Router>,
     boxes: BTreeMap<BoxName, Attached>,
+    ports: Board,
 }
 
 impl ProjectNetwork {
@@ -61,7 +43,13 @@ impl ProjectNetwork {
     /// No thread can be started.
     pub fn new() -> Result<ProjectNetwork> {
         let visitor = Visitor::start().trying(|| "cannot start the thread that visits namespaces")?;
-        Ok(ProjectNetwork { visitor, pipes: Pipes::default(), router: None, boxes: BTreeMap::new() })
+        Ok(ProjectNetwork {
+            visitor,
+            pipes: Pipes::default(),
+            router: None,
+            boxes: BTreeMap::new(),
+            ports: Board::default(),
+        })
     }
 
     /// Takes over what boxes that run have; their ports are published by the next plan. Returns what could not be
@@ -97,7 +85,7 @@ impl ProjectNetwork {
         let (router, plugged) = Router::take_over(&self.visitor, namespace, &self.pipes).await?;
         for plugged in plugged {
             let namespace = router.namespace.clone();
-            self.boxes.insert(plugged.name.clone(), Attached { plugged, namespace, published: Vec::new() });
+            self.boxes.insert(plugged.name.clone(), Attached { plugged, namespace });
         }
         self.router = Some(router);
         Ok(())
@@ -139,69 +127,20 @@ impl ProjectNetwork {
             }
             difference.go = self.boxes.keys().cloned().collect();
         }
-        let (openings, kept) = self.open_ports(plan, &difference, &mut given)?;
+        let ports: Vec<Wanted<'_>> = plan.boxes.iter().map(|b| wanted_ports(b, &difference)).collect();
+        let ports = self.ports.prepare(&ports, &mut given)?;
         let mut made = if keeps_router { None } else { Some(Router::make(&self.visitor, subnet, &self.pipes).await?) };
         let come = self.plug_all(plan, &difference, made.as_mut()).await?;
         // From here on nothing can fail.
         let old = made.and_then(|router| self.router.replace(router));
+        self.ports.retire(&ports).await;
         self.remove(&difference.go, old.as_ref()).await;
         self.boxes.extend(come);
-        let mut notes = self.serve(openings, &kept).await;
+        let mut notes = self.serve(ports);
         let router = self.router.as_ref().ok_or_else(|| Failure::new("there is no router"))?;
         notes.extend(router.notes.iter().cloned());
         router.set_names(plan.boxes.iter().map(|wanted| (wanted.name.clone(), wanted.address)).collect(), &plan.dns);
-        Ok(Set { ports: self.ports(), notes, namespaces: self.namespaces(plan)? })
-    }
-
-    /// Opens what the plan asks for beyond what is kept. Those that insist on a number come first.
-    fn open_ports(
-        &self,
-        plan: &NetworkPlan,
-        difference: &Difference,
-        given: &mut Given,
-    ) -> std::result::Result<(Openings, BTreeSet<Place>), Refusal> {
-        let (kept, mut spare) = self.divide_published(plan, difference);
-        let mut wanted: Vec<(&BoxNetwork, &PortRequest)> =
-            plan.boxes.iter().flat_map(|b| b.ports.iter().map(move |request| (b, request))).collect();
-        wanted.retain(|(b, request)| !self.is_kept(&b.name, request, &kept));
-        wanted.sort_by_key(|(_, request)| plan::exact_place(request).is_none());
-        let mut openings = Vec::new();
-        for (b, request) in wanted {
-            openings.push((b.name.clone(), Opening::open(&b.name, request, &b.remembered, &mut spare, given)?));
-        }
-        Ok((openings, kept))
-    }
-
-    /// Which published ports stay as they are, and the sockets of the others.
-    fn divide_published(
-        &self,
-        plan: &NetworkPlan,
-        difference: &Difference,
-    ) -> (BTreeSet<Place>, BTreeMap<Place, Bound>) {
-        let (mut kept, mut spare) = (BTreeSet::new(), BTreeMap::new());
-        let asked: BTreeMap<&BoxName, &[PortRequest]> = plan.boxes.iter().map(|b| (&b.name, &*b.ports)).collect();
-        let insisted: BTreeSet<Place> =
-            plan.boxes.iter().flat_map(|b| &b.ports).filter_map(plan::exact_place).collect();
-        for (name, attached) in &self.boxes {
-            let stays = difference.stay.contains(name);
-            let requests = asked.get(name).copied().unwrap_or_default();
-            for published in &attached.published {
-                let place = published.place();
-                // A number that was free to choose gives way to a box that insists on it.
-                let displaced = plan::exact_place(&published.request).is_none() && insisted.contains(&place);
-                if stays && requests.contains(&published.request) && !displaced {
-                    kept.insert(place);
-                } else {
-                    spare.insert(place, published.bound());
-                }
-            }
-        }
-        (kept, spare)
-    }
-
-    fn is_kept(&self, name: &BoxName, request: &PortRequest, kept: &BTreeSet<Place>) -> bool {
-        let published = self.boxes.get(name).map_or(&[][..], |attached| &attached.published);
-        published.iter().any(|p| p.request == *request && kept.contains(&p.place()))
+        Ok(Set { ports: self.published(), notes, namespaces: self.namespaces(plan)? })
     }
 
     /// Plugs the boxes that come into the new router, else the one that is there; unplugs them again on a failure.
@@ -216,7 +155,7 @@ impl ProjectNetwork {
         for wanted in plan.boxes.iter().filter(|b| difference.come.contains(&b.name)) {
             match router.plug(&wanted.name, wanted.address).await {
                 Ok((plugged, namespace)) => {
-                    come.push((wanted.name.clone(), Attached { plugged, namespace, published: Vec::new() }));
+                    come.push((wanted.name.clone(), Attached { plugged, namespace }));
                 }
                 Err(failure) => {
                     for (_, attached) in &come {
@@ -232,31 +171,24 @@ impl ProjectNetwork {
     /// Takes boxes away. With another router, theirs is `old` and ends with it.
     async fn remove(&mut self, names: &BTreeSet<BoxName>, old: Option<&Router>) {
         for name in names {
-            let Some(mut attached) = self.boxes.remove(name) else { continue };
-            for published in attached.published.drain(..) {
-                published.close().await;
-            }
+            let Some(attached) = self.boxes.remove(name) else { continue };
             if let Some(router) = old.or(self.router.as_ref()) {
                 router.unplug(&attached.plugged).await;
             }
         }
     }
 
-    /// Ends what is not kept, and serves what was opened. Returns what there is to tell.
-    async fn serve(&mut self, openings: Openings, kept: &BTreeSet<Place>) -> Vec<String> {
-        for attached in self.boxes.values_mut() {
-            let closing = attached.published.extract_if(.., |published| !kept.contains(&published.place()));
-            for published in closing.collect::<Vec<_>>() {
-                published.close().await;
-            }
-        }
-        let mut notes = Vec::new();
-        for (name, mut opening) in openings {
-            let Some(target) = self.target(&name, 0) else { continue };
-            let Some(attached) = self.boxes.get_mut(&name) else { continue };
-            notes.extend(opening.note.take());
-            attached.published.push(opening.serve(&target));
-        }
+    /// Serves what was opened. Returns what there is to tell.
+    fn serve(&mut self, ports: Prepared) -> Vec<String> {
+        let mut board = std::mem::take(&mut self.ports);
+        let notes = board.serve(ports, |name, port, listener| {
+            let target = self.target(name, port)?;
+            Some(match listener {
+                Listener::Tcp(listener) => Task::start(ingress::serve(listener, target)),
+                Listener::Udp(socket) => Task::start(datagram::serve(socket, target)),
+            })
+        });
+        self.ports = board;
         notes
     }
 
@@ -272,13 +204,10 @@ impl ProjectNetwork {
         })
     }
 
-    fn ports(&self) -> BTreeMap<BoxName, Vec<PublishedPort>> {
-        let sorted = |attached: &Attached| {
-            let mut ports: Vec<PublishedPort> = attached.published.iter().map(|p| p.port.clone()).collect();
-            ports.sort();
-            ports
-        };
-        self.boxes.iter().map(|(name, attached)| (name.clone(), sorted(attached))).collect()
+    /// What is published of every box, also of those that publish nothing.
+    fn published(&self) -> BTreeMap<BoxName, Vec<PublishedPort>> {
+        let mut ports = self.ports.ports();
+        self.boxes.keys().map(|name| (name.clone(), ports.remove(name).unwrap_or_default())).collect()
     }
 
     fn namespaces(&self, plan: &NetworkPlan) -> Result<Vec<OwnedFd>> {
@@ -287,4 +216,10 @@ impl ProjectNetwork {
         let all: std::io::Result<Vec<OwnedFd>> = router.chain(boxes).map(Namespace::to_descriptor).collect();
         all.trying(|| "cannot hand over the network's namespaces")
     }
+}
+
+/// The ports of a box, which stay open where the box does.
+fn wanted_ports<'p>(wanted: &'p BoxNetwork, difference: &Difference) -> Wanted<'p> {
+    let stays = difference.stay.contains(&wanted.name);
+    Wanted { name: &wanted.name, ports: &wanted.ports, remembered: &wanted.remembered, stays }
 }

@@ -8,7 +8,6 @@ use super::names::Names;
 use super::ping;
 use super::relay::Pipes;
 use super::steered::SteeredSocket;
-use super::task::Task;
 use super::visit::{create, visit};
 use crate::model::{BoxName, Failure, Result, Trying};
 use crate::sys::linux::icmp;
@@ -16,6 +15,8 @@ use crate::sys::linux::link::{LOOPBACK, Link, Links};
 use crate::sys::linux::netns::{Namespace, Visitor};
 use crate::sys::linux::nft::{self, Network};
 use crate::sys::linux::socket;
+use crate::sys::socket::{bound_tcp, bound_udp, listen};
+use crate::sys::task::Task;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -95,9 +96,9 @@ impl Router {
         let server = NameServer { names, resolvers: Arc::default() };
         let gateway = SocketAddr::from((subnet.gateway(), DNS_PORT));
         let sockets = visit(visitor, &namespace, move || {
-            let listener = socket::bound_tcp(gateway)?;
-            socket::listen(&listener, BACKLOG)?;
-            Ok((listener, socket::bound_udp(gateway)?))
+            let listener = bound_tcp(gateway)?;
+            listen(&listener, BACKLOG)?;
+            Ok((listener, bound_udp(gateway)?))
         });
         let (listener, socket) = sockets.await.trying(|| "cannot start the project's name server")?;
         let started = (|| Ok::<_, io::Error>((TcpListener::from_std(listener)?, UdpSocket::from_std(socket)?)))();
@@ -191,8 +192,8 @@ async fn open_tcp_egress(visitor: &Visitor, namespace: &Namespace, subnet: Subne
     let inside = Network { address: subnet.address, prefix: subnet.prefix };
     let listener = visit(visitor, namespace, move || {
         nft::redirect_tcp("egress-tcp", inside, EGRESS_PORT, CLOSED_PORT)?;
-        let listener = socket::bound_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, EGRESS_PORT)))?;
-        socket::listen(&listener, BACKLOG)?;
+        let listener = bound_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, EGRESS_PORT)))?;
+        listen(&listener, BACKLOG)?;
         Ok(listener)
     });
     Ok(Task::start(egress::serve_tcp(TcpListener::from_std(listener.await?)?, inside, pipes.clone())))

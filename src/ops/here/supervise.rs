@@ -2,7 +2,8 @@
 
 use crate::model::wire::{KeeperReply, KeeperRequest, KeeperStart};
 use crate::model::{BoxName, Failure, Kind, Protocol, Result, Trying};
-use crate::network::{Given, ProjectNetwork, Refusal, Target};
+use crate::network::{ProjectNetwork, Target};
+use crate::sys::ports::{Given, Refusal};
 use std::os::fd::OwnedFd;
 use tokio::sync::Mutex;
 

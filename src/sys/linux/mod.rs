@@ -5,7 +5,6 @@ pub mod clock;
 pub mod clone;
 pub mod credentials;
 pub mod descriptors;
-pub mod detached;
 pub mod exe;
 pub mod ext4;
 pub mod facts;

@@ -1,7 +1,7 @@
 //! Sockets of the host that wait for whoever wants something of a box.
 
 use crate::model::{PortAddress, Protocol};
-use crate::sys::linux::socket;
+use crate::sys::socket;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;

@@ -1,20 +1,10 @@
 //! Who holds a port of this computer, as far as `/proc` tells this user.
 
+use super::taken::Holder;
 use crate::model::{PortAddress, Protocol};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
-
-/// Whoever holds a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    Process {
-        pid: u32,
-        name: String,
-    },
-    /// The user id of somebody whose processes we may not look into.
-    User(u32),
-}
 
 /// A line of `/proc/net/tcp` and its like (`proc(5)`).
 #[derive(Debug, PartialEq, Eq)]

@@ -1,11 +1,8 @@
 //! Ports of boxes on the host: which number each gets, and serving it.
 
 use super::bind::{Bound, Given, Listener, bind};
-use super::datagram;
-use super::ingress::{self, Target};
-use super::project::Refusal;
-use super::task::Task;
 use crate::model::{BoxName, Failure, HostPort, PortAddress, PortRequest, Protocol, PublishedPort};
+use crate::sys::task::Task;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
@@ -17,6 +14,30 @@ const ABOVE_PRIVILEGED: u16 = 8000;
 
 /// What tells published ports of the host apart.
 pub type Place = (PortAddress, u16, Protocol);
+
+/// The place a request insists on.
+pub fn exact_place(request: &PortRequest) -> Option<Place> {
+    match request.host {
+        HostPort::Exactly(number) => Some((request.address, number, request.protocol)),
+        HostPort::Preferred => None,
+    }
+}
+
+/// Why ports were not opened.
+pub enum Refusal {
+    /// A port that has to be at one number is in use there.
+    PortTaken {
+        name: BoxName,
+        request: PortRequest,
+    },
+    Failed(Failure),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        Refusal::Failed(failure)
+    }
+}
 
 /// A port that is published.
 pub struct Publication {
@@ -88,14 +109,10 @@ impl Opening {
         Err(Refusal::Failed(Failure::new(format!("no free port is left on {address} for port {box_port} of {name}"))))
     }
 
-    /// Serves it from now on.
-    pub fn serve(self, target: &Target) -> Publication {
-        let target = Target { port: self.request.box_port, ..target.clone() };
-        let serving = self.bound.listeners.iter().cloned().map(|listener| match listener {
-            Listener::Tcp(listener) => Task::start(ingress::serve(listener, target.clone())),
-            Listener::Udp(socket) => Task::start(datagram::serve(socket, target.clone())),
-        });
-        let serving = serving.collect();
+    /// Serves it from now on; `serve` starts that for a port of the box.
+    pub fn serve(self, serve: impl Fn(u16, Listener) -> Option<Task>) -> Publication {
+        let listeners = self.bound.listeners.iter().cloned();
+        let serving = listeners.filter_map(|listener| serve(self.request.box_port, listener)).collect();
         Publication { request: self.request, port: self.port, bound: self.bound, serving }
     }
 }
