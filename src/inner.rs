@@ -14,7 +14,8 @@ pub fn door() -> Option<ExitCode> {
     }
     match words.first()?.to_str()? {
         agent::stdio::ENTRY => Some(agent::stdio::main(&words[1..])),
-        "__keeper" => Some(keeper::main()),
+        keeper::there::ENTRY => Some(keeper::there::main()),
+        "__keeper" => Some(keeper::here::main()),
         agent::child::VERB => Some(agent::child::verb()),
         agent::child::ENTER => Some(agent::child::enter()),
         "__box" => Some(birth::main()),

@@ -19,6 +19,8 @@ pub mod project;
 pub mod request;
 pub mod settings;
 pub mod status;
+pub mod sync;
+pub mod there;
 pub mod vm;
 pub mod wire;
 

@@ -1,11 +1,18 @@
 //! The verbs, once. Doors call these; these call the skills of the place where boxes run.
 
+mod clone;
+mod computer;
 pub mod config;
 #[cfg(target_os = "linux")]
 pub mod here;
+#[cfg(not(target_os = "linux"))]
+#[path = "here_elsewhere.rs"]
+pub mod here;
 pub mod init;
+pub mod place;
 pub mod plan;
 pub mod there;
+pub mod verbs;
 
 use crate::model::call::Caller;
 use crate::model::{Events, Result};

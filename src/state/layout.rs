@@ -8,9 +8,11 @@
 //! DATA/projects/ID/keeper.log
 //! DATA/projects/ID/boxes/NAME/         box.json, exit.json, log, hosts, resolv.conf, layer/, work/, root/
 //! DATA/volumes/ID/NAME/                volumes: outlive `down`
+//! DATA/trees/ID/KEY                    on a far side: the folder or file of another computer that a mount names
+//! DATA/computer                        this computer's name among those that use one remote host
+//! DATA/there/ID/                       a project that runs elsewhere: lock, project.json, keeper.log, sync/
 //! DATA/vm/…                            the managed VM (`model::VmPaths`)
 //! RUN/vm/qmp.sock
-//! DATA/trees/ID/KEY                    on a far side: the folder or file of another computer that a mount names
 //! RUN/ID/keeper.sock
 //! RUN/oci/CONTAINER/                   state.json, start.sock, seccomp-N.bpf: `devenv oci`
 //! ```
@@ -63,6 +65,11 @@ impl Layout {
     /// Folders with our state, hidden from boxes that see this computer's own tree.
     pub fn private_folders(&self) -> [&Path; 2] {
         [&self.data, &self.run]
+    }
+
+    /// The folder of sockets.
+    pub fn run(&self) -> &Path {
+        &self.run
     }
 
     /// The folder of all that is kept.

@@ -322,3 +322,14 @@ pub fn make_private_folder(path: &Path) -> Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
         .trying(|| format!("cannot set the permissions of {}", path.display()))
 }
+
+/// Bytes nobody can guess, from the kernel.
+///
+/// # Errors
+/// `/dev/urandom` cannot be read.
+pub fn random_bytes<const COUNT: usize>() -> Result<[u8; COUNT]> {
+    use std::io::Read;
+    let mut bytes = [0; COUNT];
+    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    read.trying(|| "cannot read /dev/urandom").map(|()| bytes)
+}

@@ -85,7 +85,9 @@ impl Keeper {
         .into();
         // The socket tells people who look at processes whose keeper it is.
         let arguments = [OsStr::new(ENTRY), socket.as_os_str()];
-        detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra: listener.into() })
+        // It outlives whoever starts it: none of that environment is its business.
+        let extra = listener.into();
+        detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra, keeps_environment: false })
             .trying(|| format!("cannot start the keeper ({})", program.display()))?;
         let connected = unix::connect(socket).trying(|| "the keeper does not listen").and_then(Keeper::over);
         let mut keeper = connected?;

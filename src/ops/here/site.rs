@@ -7,13 +7,14 @@ use super::net;
 use crate::config;
 use crate::engine::ids::{self, IdMode};
 use crate::model::call::{Caller, Person};
-use crate::model::{BoxName, Failure, Host, Kind, Mount, Project, ProjectId, Result, Settings};
+use crate::model::{BoxName, Failure, Host, Mount, Project, ProjectId, Result, Settings};
 use crate::ops::Context;
+pub use crate::ops::computer::find_program;
+use crate::ops::computer::host;
 use crate::state::record::box_names;
 use crate::state::{BoxRecord, Layout, ProjectPaths, ProjectRecord};
 use crate::sys::environment;
-use crate::sys::fs::{Lock, lock, read_if_exists};
-use crate::sys::linux::facts;
+use crate::sys::fs::{Lock, lock};
 use crate::sys::linux::pidfd::Process;
 use crate::sys::linux::signal;
 use crate::sys::linux::userns::{self, IdMap};
@@ -89,28 +90,6 @@ impl Computer {
     }
 }
 
-/// Who runs devenv: ids from the kernel, the rest from /etc/passwd as text, HOME and USER.
-fn host() -> Host {
-    let (uid, gid) = (facts::uid(), facts::gid());
-    let passwd = read_if_exists(Path::new("/etc/passwd")).ok().flatten().unwrap_or_default();
-    let account = facts::accounts(&passwd).find(|account| account.uid == uid);
-    let user_name = account.as_ref().map(|account| account.name.clone()).or_else(|| environment::variable("USER"));
-    let home = environment::path_variable("HOME").or_else(|| account.map(|account| account.home.into()));
-    Host {
-        uid,
-        gid,
-        user_name: user_name.unwrap_or_else(|| "user".into()),
-        home: home.unwrap_or_else(|| "/".into()),
-        architecture: std::env::consts::ARCH.into(),
-    }
-}
-
-/// Where PATH finds `name`.
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    let path = environment::variable("PATH")?;
-    path.split(':').map(|folder| Path::new(folder).join(name)).find(|candidate| candidate.is_file())
-}
-
 /// How long the kernel may take to end a killed box.
 const STRAY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -135,21 +114,12 @@ impl<'a> Site<'a> {
     /// The project the caller stands in.
     ///
     /// # Errors
-    /// There is none, or the place is not this computer.
+    /// There is none.
     pub fn open(context: &'a Context) -> Result<Site<'a>> {
         let computer = Computer::look(context.caller.as_ref())?;
         if let Some(called) = context.caller.as_ref().and_then(|caller| caller.project.as_ref()) {
             let paths = computer.layout.project(&called.id);
             return Ok(Site { context, computer, folder: called.folder.clone(), id: called.id.clone(), paths });
-        }
-        let place = match &context.place {
-            Some(place) => Some(place.clone()),
-            None => computer.settings()?.place,
-        };
-        if let Some(place) = place.filter(|place| place != "here") {
-            return Err(Failure::new(format!("the place '{place}' is not carried out by this version"))
-                .kind(Kind::Usage)
-                .hint("this version runs boxes `here`: on this computer's own kernel"));
         }
         let folder = match config::find(&context.folder) {
             Ok(folder) => folder,
