@@ -162,6 +162,10 @@ our_processes() {
                 fi
                 continue
                 ;;
+            */qemu-system-*)
+                ! grep -qsF "$sandbox" "$folder/cmdline" || echo "${folder#/proc/}"
+                continue
+                ;;
         esac
         namespace=$(readlink "$folder/ns/mnt" 2>/dev/null) || continue
         if [ "$namespace" != "$me" ] && grep -qsF "$sandbox" "$folder/mountinfo"; then
@@ -179,6 +183,9 @@ take_down() {
         timeout 60 "$DEVENV" -C "$(dirname "$file")" down --volumes </dev/null >"$sandbox/down" 2>&1 ||
             { echo "not ok - down in $(dirname "$file")"; show "$sandbox/down"; touch "$sandbox/down-failed"; }
     done
+    if [ -d "$DEVENV_HOME/data/vm" ]; then
+        timeout 60 "$DEVENV" vm rm --yes </dev/null >"$sandbox/down" 2>&1 || { show "$sandbox/down"; touch "$sandbox/down-failed"; }
+    fi
     [ ! -e "$sandbox/down-failed" ]
 }
 
