@@ -3,11 +3,11 @@
 use super::far::Far;
 use super::line::{self, Reach};
 use super::trees::{OpenTree, Trees};
-use crate::machine::Line;
+use crate::machine::{Line, clock};
 use crate::model::event::Unheard;
 use crate::model::far::Request;
 use crate::model::there::{BoxPorts, ThereReply, ThereRequest, ThereStart};
-use crate::model::{BoxName, Event, Events, Failure, Kind, Mount, PublishedPort, Result};
+use crate::model::{BoxName, Event, Events, Failure, Kind, Mount, Place, PublishedPort, Result};
 use crate::ops::computer::host;
 use crate::state::Layout;
 use crate::sys::stream::Stream;
@@ -71,33 +71,45 @@ impl Supervision {
         Ok(supervision)
     }
 
-    /// Keeps a connection: after a loss it tries again, ever more rarely, and at once when somebody asks.
+    /// Keeps a connection: after a loss it tries again, ever more rarely, and at once when somebody asks. Only for
+    /// somebody who asks is a VM started that does not run: it may have been stopped on purpose.
     async fn hold(self: Arc<Supervision>, log: fn(&str)) {
         let events: Arc<dyn Events> = Arc::new(Unheard);
-        let mut wait = FIRST_WAIT;
+        let (mut wait, mut starts) = (FIRST_WAIT, true);
         loop {
-            let reach = Reach { place: &self.start.place, layout: &self.layout, attended: false, events: &events };
+            let reach =
+                Reach { place: &self.start.place, layout: &self.layout, attended: false, starts, events: &events };
             match line::connect(&reach).await {
                 Ok(line) => {
                     log("connected");
                     self.link.send_replace(Link::Up(line.clone()));
-                    wait = FIRST_WAIT;
-                    let why = line.lost().await;
+                    (wait, starts) = (FIRST_WAIT, false);
+                    let why = self.until_lost(&*line).await;
                     log(&format!("the connection was lost: {why}"));
-                    self.link.send_replace(Link::Connecting);
                 }
                 Err(failure) => {
                     log(&failure.chain().join(": "));
                     let (causes, hint) = (failure.chain(), failure.get_hint().map(str::to_owned));
                     self.link.send_replace(Link::Down(Told { causes, hint, kind: failure.get_kind() }));
-                    tokio::select! {
-                        () = sleep(wait) => {}
-                        () = self.wanted.notified() => {}
-                    }
+                    starts = tokio::select! {
+                        () = sleep(wait) => false,
+                        () = self.wanted.notified() => true,
+                    };
                     wait = (wait * 2).min(LONGEST_WAIT);
-                    self.link.send_replace(Link::Connecting);
                 }
             }
+            self.link.send_replace(Link::Connecting);
+        }
+    }
+
+    /// Returns when the connection is lost, with why. Until then a guest of ours has this computer's time.
+    async fn until_lost(&self, line: &dyn Line) -> String {
+        if self.start.place != Place::Vm {
+            return line.lost().await;
+        }
+        tokio::select! {
+            why = line.lost() => why,
+            failure = clock::keep(line) => failure.chain().join(": "),
         }
     }
 
@@ -107,17 +119,25 @@ impl Supervision {
     /// An attempt made after this was asked failed.
     pub async fn line(&self) -> Result<Arc<dyn Line>> {
         let mut link = self.link.subscribe();
-        if matches!(*link.borrow(), Link::Down(_)) {
-            self.wanted.notify_one();
-            let _ = timeout(LINE_PATIENCE, link.wait_for(|link| !matches!(link, Link::Down(_)))).await;
-        }
-        let settled = timeout(LINE_PATIENCE, link.wait_for(|link| !matches!(link, Link::Connecting))).await;
-        match settled.ok().and_then(|waited| waited.ok()).as_deref() {
-            Some(Link::Up(line)) => Ok(line.clone()),
-            Some(Link::Down(told)) => Err(Failure::told(told.causes.clone(), told.hint.clone(), told.kind)),
-            _ => Err(Failure::new(format!("{} cannot be reached", self.start.place))
-                .hint("the keeper goes on trying; its log is beside the project's record")),
-        }
+        let found = timeout(LINE_PATIENCE, async {
+            let mut has_asked = false;
+            loop {
+                let now = link.borrow_and_update().clone();
+                match now {
+                    Link::Up(line) => return Ok(line),
+                    Link::Down(told) if has_asked => return Err(Failure::told(told.causes, told.hint, told.kind)),
+                    Link::Down(_) => {
+                        has_asked = true;
+                        self.wanted.notify_one();
+                    }
+                    Link::Connecting => {}
+                }
+                // The sender lives as long as we do.
+                let _ = link.changed().await;
+            }
+        });
+        let gave_up = || Failure::new(format!("{} cannot be reached", self.start.place));
+        found.await.unwrap_or_else(|_| Err(gave_up().hint("the keeper goes on trying, and writes why into its log")))
     }
 
     /// A new stream to the far side.
