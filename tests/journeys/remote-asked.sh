@@ -10,6 +10,7 @@ command -v /usr/sbin/sshd >/dev/null || skip "openssh-server is not installed"
 
 chmod 755 "$sandbox" "$work"
 secret=no
+sandbox_there=$sandbox
 if [ "$(id -u)" -eq 0 ]; then
     secret=yes
     usermod -p "$(openssl passwd -6 open-sesame)" devenv-test
@@ -18,16 +19,8 @@ AuthenticationMethods password" || { not_ok "sshd starts"; finish; }
 else
     start_sshd "$sandbox" || { not_ok "sshd starts"; finish; }
 fi
-end_all() {
-    status=$1
-    for socket in "$sandbox"/state/run/ssh/*; do
-        [ ! -S "$socket" ] || ssh -S "$socket" -O exit there 2>/dev/null
-    done
-    stop_sshd
-    [ "$secret" = no ] || usermod -p '*' devenv-test
-    leave "$status"
-}
-trap 'end_all $?' EXIT
+forget_secret() { [ "$secret" = no ] || usermod -p '*' devenv-test; }
+trap 'status=$?; forget_secret; leave $status' EXIT
 printf 'place = "%s"\n' "$place" >"$DEVENV_HOME/config.toml"
 rm "$there/known_hosts"
 
@@ -53,11 +46,11 @@ KEYS
 check "at a terminal ssh asks, once" timeout 60 python3 "$support/terminal.py" --timeout 30 "$sandbox/script" -- "$DEVENV" up
 check "later commands need not ask" "$DEVENV" exec -- true
 same "who works there" "$there_user" "$("$DEVENV" exec -- id -un)"
-trap 'end_all $?' EXIT
 check "down" "$DEVENV" down
-for socket in "$sandbox"/state/run/ssh/*; do
-    [ ! -S "$socket" ] || ssh -S "$socket" -O exit there 2>/dev/null
+# Nobody is left to be asked.
+rm devenv.toml
+for socket in "$DEVENV_HOME"/run/ssh/*; do
+    ssh -S "$socket" -O exit there 2>/dev/null
 done
-stop_sshd
-[ "$secret" = no ] || usermod -p '*' devenv-test
+forget_secret
 finish
