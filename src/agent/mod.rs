@@ -8,6 +8,7 @@ pub mod child;
 mod connect;
 mod enter;
 pub mod guest;
+mod programs;
 mod ssh;
 pub mod stdio;
 pub mod stream;

@@ -10,6 +10,7 @@ use crate::ops::place::Origin;
 use crate::sys::environment::variable;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 /// Has the VM run.
 ///
@@ -92,8 +93,15 @@ pub async fn line(access: &Access) -> Result<SshLine> {
     ssh::connect(address, &access.keys.client, access.keys.host.public_key()).await
 }
 
+/// How long the guest may take to agree; one that hangs is ended in other ways.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Asks the guest to end itself.
 fn ask_to_end(access: &Access) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.trying(|| "cannot start the runtime")?;
-    runtime.block_on(async { line(access).await?.switch_off().await })
+    runtime.trying(|| "cannot start the runtime")?.block_on(async {
+        let asking = async { line(access).await?.switch_off().await };
+        let late = |_| Err(Failure::new("the VM's guest does not answer"));
+        tokio::time::timeout(FAREWELL_PATIENCE, asking).await.unwrap_or_else(late)
+    })
 }
