@@ -1,8 +1,8 @@
 //! Connecting to a place.
 
 use super::vm;
-use crate::machine::Line;
 use crate::machine::remote::{self, Access, Program};
+use crate::machine::{Line, clock};
 use crate::model::{Events, Failure, Place, Result, Trying};
 use crate::ops::place::Origin;
 use crate::state::Layout;
@@ -38,7 +38,11 @@ pub async fn connect(reach: &Reach<'_>) -> Result<Arc<dyn Line>> {
         Place::Vm => {
             let events = reach.events.clone();
             let ensured = tokio::task::spawn_blocking(move || vm::ensure(&Origin::look()?, &*events)).await;
-            Ok(Arc::new(vm::line(&ensured.trying(|| "cannot start the VM")??).await?))
+            let line: Arc<dyn Line> = Arc::new(vm::line(&ensured.trying(|| "cannot start the VM")??).await?);
+            // Beside what the line is wanted for. Where it fails the line itself is lost.
+            let guest = line.clone();
+            tokio::spawn(async move { clock::set(&*guest, clock::timezone()).await });
+            Ok(line)
         }
         Place::Here => Err(Failure::new("boxes of this computer need no connection")),
     }

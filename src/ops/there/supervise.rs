@@ -2,11 +2,11 @@
 
 use super::far::Far;
 use super::line::{self, Reach};
-use crate::machine::Line;
+use crate::machine::{Line, clock};
 use crate::model::event::Unheard;
 use crate::model::far::Request;
 use crate::model::there::{BoxPorts, ThereReply, ThereRequest, ThereStart};
-use crate::model::{BoxName, Events, Failure, Kind, PublishedPort, Result};
+use crate::model::{BoxName, Events, Failure, Kind, Place, PublishedPort, Result};
 use crate::ops::computer::host;
 use crate::state::Layout;
 use crate::sys::stream::Stream;
@@ -78,7 +78,7 @@ impl Supervision {
                     log("connected");
                     self.link.send_replace(Link::Up(line.clone()));
                     wait = FIRST_WAIT;
-                    let why = line.lost().await;
+                    let why = self.keep(&*line, log).await;
                     log(&format!("the connection was lost: {why}"));
                     self.link.send_replace(Link::Connecting);
                 }
@@ -95,6 +95,17 @@ impl Supervision {
                 }
             }
         }
+    }
+
+    /// Keeps the clock of a VM's guest. Returns when the line is lost, with why.
+    async fn keep(&self, line: &dyn Line, log: fn(&str)) -> String {
+        if self.start.place == Place::Vm {
+            tokio::select! {
+                why = line.lost() => return why,
+                failure = clock::keep(line) => log(&failure.chain().join(": ")),
+            }
+        }
+        line.lost().await
     }
 
     /// The connection, waiting for it if need be.
