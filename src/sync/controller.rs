@@ -112,6 +112,7 @@ pub struct Controller {
     pub(super) guard: Guard,
     pub(super) notes: Vec<String>,
     pub(super) flushes: Vec<Flush>,
+    pub(super) undoing: HashMap<Ticket, oneshot::Sender<Result<u64>>>,
     wait: Duration,
     retry_at: Option<Instant>,
     look_at: Option<Instant>,
@@ -196,6 +197,7 @@ impl Controller {
             guard: Guard::default(),
             notes: Vec::new(),
             flushes: Vec::new(),
+            undoing: HashMap::new(),
             wait: FIRST_WAIT,
             retry_at: Some(Instant::now()),
             look_at: None,
@@ -423,7 +425,7 @@ impl Controller {
                 }
             }
             Tell::Settled { .. } => {}
-            Tell::Undone { ticket, count } => self.undone(ticket, count),
+            Tell::Undone { ticket, undone } => self.undone(ticket, undone),
             Tell::Note(note) => self.note(&note),
         }
     }

@@ -123,9 +123,10 @@ pub enum Tell {
     Settled {
         ticket: Ticket,
     },
+    /// How many came back, or why none could.
     Undone {
         ticket: Ticket,
-        count: u32,
+        undone: Result<u32, String>,
     },
     /// Something a person should know.
     Note(String),

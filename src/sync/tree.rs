@@ -292,7 +292,7 @@ pub fn differences(path: &TreePath, old: Option<&Node>, new: Option<&Node>, into
 }
 
 /// The names that any of these folders has, sorted, each once.
-pub fn names<'a>(nodes: [Option<&'a Node>; 3]) -> Vec<&'a [u8]> {
+pub fn names(nodes: [Option<&Node>; 3]) -> Vec<&[u8]> {
     let mut names: Vec<&[u8]> =
         nodes.into_iter().flatten().flat_map(|node| node.entries().iter().map(|(name, _)| &**name)).collect();
     names.sort_unstable();
