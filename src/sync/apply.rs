@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Mode of folders that sync makes, before the process's mask.
 const FOLDER_MODE: u16 = 0o777;
 
+const CANNOT_SWAP: &str = "the file system cannot swap two files in one step: an edit made at the very moment of an \
+                           update is kept in the trash only";
+
 /// Why a step was not done.
 pub(super) enum Not {
     /// Something else is there than the plan saw.
@@ -174,24 +177,31 @@ impl Replica {
 
     fn replace(&mut self, parent: &Folder, name: &[u8], order: &Order, known: &Node, staged: &[u8]) -> Step<()> {
         let strict = is_as_stamped(parent, name, known);
-        match self.stage.swap(staged, parent, name) {
+        // The new one goes into the trash and trades places there: whenever this ends, what it replaces is not lost.
+        let (trash, kept, place) = self.trash.place(&order.path)?;
+        self.stage.rename_over(staged, trash, &kept)?;
+        match trash.swap(&kept, parent, name) {
             Err(error) if is_unsupported(&error) => {
-                self.note("the file system cannot swap two files in one step: an edit made at the very moment of an update is kept in the trash only");
+                trash.rename_over(&kept, &self.stage, staged)?;
+                self.note(CANNOT_SWAP);
                 self.put_away(parent, name, &order.path, known)?;
                 return place_new(&self.stage, staged, parent, name);
             }
-            other => other?,
+            Err(error) => {
+                trash.rename_over(&kept, &self.stage, staged)?;
+                return Err(error.into());
+            }
+            Ok(()) => {}
         }
-        if is_same(&self.stage, staged, known, strict) {
-            let (trash, kept, place) = self.trash.place(&order.path)?;
-            self.stage.rename_over(staged, trash, &kept)?;
+        if is_same(trash, &kept, known, strict) {
             if let Node::File(file, _) = known {
                 self.trash.remember(file.hash, place);
             }
             return Ok(());
         }
         // Something newer came out: back with it.
-        self.stage.swap(staged, parent, name)?;
+        trash.swap(&kept, parent, name)?;
+        trash.rename_over(&kept, &self.stage, staged)?;
         Err(Not::Refused)
     }
 
