@@ -46,14 +46,16 @@ impl Replica {
     /// be looked at again.
     pub fn obey(&mut self, order: Order, staged: Option<Staged>) -> Outcome {
         match self.try_order(order, staged) {
-            Ok(()) => Outcome::Done,
+            Ok(true) => Outcome::Done,
+            Ok(false) => Outcome::Stays,
             Err(Not::Refused) => Outcome::Refused,
             Err(Not::NeedsContent) => Outcome::NeedsContent,
             Err(Not::Failed(error)) => Outcome::Failed(error.to_string()),
         }
     }
 
-    fn try_order(&mut self, order: Order, staged: Option<Staged>) -> Step<()> {
+    /// Returns whether it was done to the letter; a folder that holds what stays apart stays.
+    fn try_order(&mut self, order: Order, staged: Option<Staged>) -> Step<bool> {
         let Some((parent, name)) = order.path.split() else { return Err(Not::Refused) };
         let becomes_folder = order.new == Some(Leaf::Folder) || order.old == Some(Leaf::Folder);
         if self.patterns.covers(&order.path, becomes_folder) {
@@ -67,7 +69,7 @@ impl Replica {
         if known.as_ref().and_then(Node::leaf) != order.old {
             // A folder of nothing but what stays apart may stand where nothing was expected.
             let stands = known.as_ref().is_some_and(Node::is_folder) && order.old.is_none();
-            return if stands && order.new == Some(Leaf::Folder) { Ok(()) } else { Err(Not::Refused) };
+            return if stands && order.new == Some(Leaf::Folder) { Ok(true) } else { Err(Not::Refused) };
         }
         let left = match (known, &order.new) {
             (Some(folder @ Node::Folder(_)), None) => self.remove_folder(&parent, name, folder)?,
@@ -90,8 +92,9 @@ impl Replica {
             (known, Some(leaf)) => Some(self.put(&parent, name, &order, leaf, known, staged)?),
             (None, None) => None,
         };
+        let done = left.is_none() == order.new.is_none();
         self.tree.set(&order.path, left);
-        Ok(())
+        Ok(done)
     }
 
     /// Removes an empty folder. What holds nothing but what stays apart stays, and that is as it should be.

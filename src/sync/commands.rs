@@ -154,10 +154,7 @@ impl Controller {
             self.there.tree = saved.there.into();
         }
         for (path, leaf) in agreements {
-            match leaf {
-                None => self.base.set(&path, None),
-                leaf => self.base.set_leaf(&path, leaf.as_ref()),
-            }
+            self.base.set_leaf(&path, leaf.as_ref());
         }
     }
 

@@ -194,13 +194,11 @@ impl Node {
         }
     }
 
-    /// Makes `leaf` what an operation left at `path`: a folder keeps what it holds, and one that was to go stays while
-    /// it holds something.
+    /// Makes `leaf` what an operation left at `path`: a folder keeps what it holds.
     pub fn set_leaf(&mut self, path: &TreePath, leaf: Option<&Leaf>) {
         let is_folder = self.get(path).is_some_and(Node::is_folder);
         match leaf {
             Some(Leaf::Folder) if is_folder => {}
-            None if is_folder && self.get(path).is_some_and(|node| !node.entries().is_empty()) => {}
             _ => self.set(path, leaf.map(Node::from)),
         }
     }

@@ -329,7 +329,7 @@ impl Worker {
             };
             let made_folder = order.new == Some(Leaf::Folder);
             let outcome = self.replica.obey(order, staged);
-            if outcome == Outcome::Done {
+            if matches!(outcome, Outcome::Done | Outcome::Stays) {
                 if made_folder && let Some(watch) = &self.watch {
                     watch.add(&path);
                 }
