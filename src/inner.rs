@@ -3,13 +3,14 @@
 
 use crate::engine::{birth, enter};
 use crate::sys::environment;
-use crate::{cli, keeper};
+use crate::{agent, cli, keeper};
 use std::process::ExitCode;
 
 /// Goes through the door that the first word names; `None` when it names none of these.
 pub fn door() -> Option<ExitCode> {
     let words = environment::arguments();
     match words.first()?.to_str()? {
+        agent::stdio::ENTRY => Some(agent::stdio::main(&words[1..])),
         "__keeper" => Some(keeper::main()),
         "__box" => Some(birth::main()),
         "__enter" => {

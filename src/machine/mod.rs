@@ -1,5 +1,7 @@
 //! A Linux machine for those who need one: the managed VM, or a remote host over SSH.
 
+pub mod remote;
+
 use crate::model::Result;
 use crate::sys::stream::Stream;
 use futures_util::future::BoxFuture;

@@ -1,6 +1,6 @@
 //! What is said between `devenv` and a project's keeper, over the keeper's unix socket: one JSON line each way.
 
-use super::{BoxName, PortRequest, ProjectId, PublishedPort};
+use super::{BoxName, PortRequest, ProjectId, Protocol, PublishedPort};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -33,6 +33,8 @@ pub enum KeeperRequest {
     Hello,
     /// Make the network so: boxes that are not named lose theirs; boxes that are there keep theirs untouched.
     SetNetwork(NetworkPlan),
+    /// A connection to a port of a box, made inside the box.
+    Connect { name: BoxName, protocol: Protocol, port: u16 },
     /// Close all ports and end. Boxes are not touched.
     Quit,
 }
@@ -73,6 +75,9 @@ pub enum KeeperReply {
         /// What the user should know ("port 8000 is taken; using 8001").
         notes: Vec<String>,
     },
+    /// With this line travels the connection (SCM_RIGHTS). UDP, where only an answer tells whether somebody listens: a
+    /// socket for each address of the box that may be meant, the likeliest first.
+    Connected,
     Quitting,
     /// A port that insists on its number is in use there; nothing changed. Who uses it the asker has to find out: the
     /// keeper's user namespace may not look into the host's processes.

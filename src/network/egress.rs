@@ -1,13 +1,15 @@
 //! The way out: connections and datagrams of boxes to anywhere else, carried on from the host's own namespace.
 
-use super::datagram::{Conversations, pass};
+use super::datagram::pass;
 use super::ingress::accept_each;
 use super::relay::{self, Pipes};
 use super::steered::SteeredSocket;
 use super::visit::visit;
+use crate::sys::datagram::Conversations;
 use crate::sys::linux::netns::{Namespace, Visitor};
 use crate::sys::linux::nft::Network;
 use crate::sys::linux::socket;
+use crate::sys::relay::reset_on_close;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
@@ -35,7 +37,7 @@ pub async fn serve_tcp(listener: TcpListener, inside: Network, pipes: Pipes) {
         async move {
             match connect_onward(&from_box, inside).await {
                 Ok(outward) => relay::join(from_box, outward, &pipes).await,
-                Err(_) => socket::reset_on_close(&from_box),
+                Err(_) => reset_on_close(&from_box),
             }
         }
     })

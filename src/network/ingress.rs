@@ -2,11 +2,14 @@
 
 use super::relay::{self, Pipes};
 use super::visit::visit;
+use crate::model::Protocol;
 use crate::sys::linux::netns::{Namespace, Visitor};
 use crate::sys::linux::socket;
+use crate::sys::relay::reset_on_close;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -29,6 +32,21 @@ impl Target {
     pub fn candidates(&self) -> [SocketAddr; 3] {
         let port = self.port;
         [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into(), (self.address, port).into()]
+    }
+
+    /// A connection of `protocol`, made inside the box. UDP: a socket for each candidate.
+    ///
+    /// # Errors
+    /// Nobody listens at a TCP port, or the box is gone.
+    pub async fn open(&self, protocol: Protocol) -> io::Result<Vec<OwnedFd>> {
+        if protocol == Protocol::Tcp {
+            return Ok(vec![self.connect().await?.into_std()?.into()]);
+        }
+        let candidates = self.candidates();
+        let make = move || candidates.into_iter().map(socket::connected_udp).collect::<Vec<_>>();
+        // An address the box does not have, such as ::1, is no candidate.
+        let made = visit(&self.visitor, &self.namespace, move || Ok(make())).await?;
+        Ok(made.into_iter().flatten().map(OwnedFd::from).collect())
     }
 
     /// # Errors
@@ -56,7 +74,7 @@ pub async fn serve(listener: Arc<TcpListener>, target: Target) {
         async move {
             match target.connect().await {
                 Ok(into_box) => relay::join(from_host, into_box, &target.pipes).await,
-                Err(_) => socket::reset_on_close(&from_host),
+                Err(_) => reset_on_close(&from_host),
             }
         }
     })

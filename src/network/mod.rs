@@ -22,4 +22,5 @@ mod upstream;
 mod visit;
 
 pub use bind::Given;
+pub use ingress::Target;
 pub use project::{ProjectNetwork, Refusal, Set};

@@ -1,9 +1,9 @@
 //! Pings of boxes to the outside, where this user may ping at all.
 
-use super::datagram::receive;
 use super::egress::may_reach;
 use crate::sys::linux::icmp::{self, Echo};
 use crate::sys::linux::nft::Network;
+use crate::sys::linux::udp::receive;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;

@@ -252,18 +252,24 @@ impl ProjectNetwork {
         }
         let mut notes = Vec::new();
         for (name, mut opening) in openings {
+            let Some(target) = self.target(&name, 0) else { continue };
             let Some(attached) = self.boxes.get_mut(&name) else { continue };
             notes.extend(opening.note.take());
-            let target = Target {
-                visitor: self.visitor.clone(),
-                namespace: attached.namespace.clone(),
-                address: attached.plugged.address,
-                port: 0,
-                pipes: self.pipes.clone(),
-            };
             attached.published.push(opening.serve(&target));
         }
         notes
+    }
+
+    /// The port of a box, and how to get there; `None`: there is no such box.
+    pub fn target(&self, name: &BoxName, port: u16) -> Option<Target> {
+        let attached = self.boxes.get(name)?;
+        Some(Target {
+            visitor: self.visitor.clone(),
+            namespace: attached.namespace.clone(),
+            address: attached.plugged.address,
+            port,
+            pipes: self.pipes.clone(),
+        })
     }
 
     fn ports(&self) -> BTreeMap<BoxName, Vec<PublishedPort>> {

@@ -2,6 +2,7 @@
 
 use crate::sys::linux::socket;
 use crate::sys::linux::splice::Pipe;
+use crate::sys::relay::reset_on_close;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::Interest;
@@ -35,8 +36,8 @@ pub async fn join(one: TcpStream, other: TcpStream, pipes: &Pipes) {
     // Small writes are passed on as they come. It can only fail on a connection that is gone.
     let _ = (one.set_nodelay(true), other.set_nodelay(true));
     if tokio::try_join!(carry(&one, &other, pipes), carry(&other, &one, pipes)).is_err() {
-        socket::reset_on_close(&one);
-        socket::reset_on_close(&other);
+        reset_on_close(&one);
+        reset_on_close(&other);
     }
 }
 

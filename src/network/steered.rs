@@ -1,6 +1,6 @@
 //! The socket that packet rules steer datagrams to.
 
-use super::datagram::with_room;
+use crate::sys::datagram::with_room;
 use crate::sys::linux::socket;
 use std::io;
 use std::net::SocketAddrV4;

@@ -1,7 +1,7 @@
 //! Asking other name servers, with the question and the answer passed through as they are.
 
-use super::datagram::receive;
 use crate::sys::linux::socket;
+use crate::sys::linux::udp::receive;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;

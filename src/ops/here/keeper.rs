@@ -130,6 +130,19 @@ impl Keeper {
         }
     }
 
+    /// A connection to a port of a box, as `KeeperReply::Connected` describes it.
+    ///
+    /// # Errors
+    /// The box does not run, or nobody listens there.
+    pub fn open_connection(&mut self, name: &BoxName, protocol: Protocol, port: u16) -> Result<Vec<OwnedFd>> {
+        match self.ask(&KeeperRequest::Connect { name: name.clone(), protocol, port }, &[])? {
+            (KeeperReply::Connected, sockets) if !sockets.is_empty() => Ok(sockets),
+            (KeeperReply::Connected, _) => Err(Failure::new("the keeper did not hand over the connection")
+                .hint("are too many files open? see `ulimit -n`")),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
     /// Has it end, and waits until it has; one that does not answer or end within 5 s is killed.
     ///
     /// # Errors

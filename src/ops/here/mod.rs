@@ -2,6 +2,7 @@
 
 mod base;
 mod clone;
+mod connect;
 mod doctor;
 mod entering;
 mod hooks;
@@ -20,6 +21,7 @@ mod undo;
 mod up;
 
 pub use clone::clone;
+pub use connect::open_connection;
 pub use doctor::doctor;
 pub use entering::enter;
 pub use images::{image_import, image_list, image_prune, image_pull, image_remove};

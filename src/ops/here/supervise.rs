@@ -1,8 +1,8 @@
 //! What a keeper does when it is asked something.
 
 use crate::model::wire::{KeeperReply, KeeperRequest, KeeperStart};
-use crate::model::{Failure, Result};
-use crate::network::{Given, ProjectNetwork, Refusal};
+use crate::model::{BoxName, Failure, Kind, Protocol, Result, Trying};
+use crate::network::{Given, ProjectNetwork, Refusal, Target};
 use std::os::fd::OwnedFd;
 use tokio::sync::Mutex;
 
@@ -42,9 +42,21 @@ impl Supervision {
                 Err(Refusal::PortTaken { name, request }) => KeeperReply::PortTaken { name, request },
                 Err(Refusal::Failed(failure)) => fail(&failure),
             },
+            KeeperRequest::Connect { name, protocol, port } => {
+                let target = self.network.lock().await.target(&name, port);
+                match connect(target, &name, protocol, port).await {
+                    Ok(descriptors) => return Answer { reply: KeeperReply::Connected, descriptors },
+                    Err(failure) => fail(&failure),
+                }
+            }
         };
         Answer { reply, descriptors: Vec::new() }
     }
+}
+
+async fn connect(target: Option<Target>, name: &BoxName, protocol: Protocol, port: u16) -> Result<Vec<OwnedFd>> {
+    let target = target.ok_or_else(|| Failure::new(format!("box {name} does not run")).kind(Kind::NotFound))?;
+    target.open(protocol).await.trying(|| format!("cannot connect to port {port} ({protocol}) of {name}"))
 }
 
 /// `failure` as a reply.

@@ -27,6 +27,7 @@ pub mod spawn;
 pub mod splice;
 pub mod streams;
 pub mod tree;
+pub mod udp;
 pub mod unix;
 pub mod userns;
 pub mod watch;

@@ -1,7 +1,7 @@
 //! Sockets: the options std has no words for.
 
 use nix::cmsg_space;
-use nix::sys::socket::sockopt::{IpTransparent, Ipv4OrigDstAddr, Linger, OriginalDst, ReuseAddr};
+use nix::sys::socket::sockopt::{IpTransparent, Ipv4OrigDstAddr, OriginalDst, ReuseAddr};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, SockaddrIn6, bind, connect,
     getsockopt, recvmsg, setsockopt, shutdown, socket,
@@ -100,12 +100,6 @@ pub fn is_stream(socket: impl AsFd) -> io::Result<bool> {
 /// It is not connected any more.
 pub fn end_sending(stream: impl AsFd) -> io::Result<()> {
     Ok(shutdown(stream.as_fd().as_raw_fd(), Shutdown::Write)?)
-}
-
-/// Has the socket reset its connection when it is closed, so that the other side sees an error rather than an end.
-pub fn reset_on_close(stream: impl AsFd) {
-    // It can only fail on something that is no socket.
-    let _ = setsockopt(&stream, Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
 }
 
 /// Where a connection that a packet rule redirected was going.

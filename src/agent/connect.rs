@@ -1,0 +1,79 @@
+//! A connection into a box for somebody elsewhere.
+
+use crate::model::far::Answer;
+use crate::model::{BoxName, Failure, ProjectId, Protocol, Result};
+use crate::ops::here;
+use crate::sys::datagram::{SILENCE, hear_framed, write_framed};
+use crate::sys::framed::write_document;
+use crate::sys::linux::udp;
+use crate::sys::relay;
+use crate::sys::stream::Stream;
+use std::io;
+use std::net::{TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Questions to keepers at a time: each takes a thread, and a keeper answers one after the other anyway.
+static ASKING: Semaphore = Semaphore::const_new(32);
+
+/// Answers a `Request::Connect` and carries what is said until both sides have ended.
+///
+/// # Errors
+/// The stream is over.
+pub async fn serve(
+    mut stream: Stream,
+    project: ProjectId,
+    name: BoxName,
+    protocol: Protocol,
+    port: u16,
+) -> io::Result<()> {
+    let mut sockets = match open(project, name, protocol, port).await {
+        Ok(sockets) => sockets,
+        Err(failure) => {
+            let (causes, hint) = (failure.chain(), failure.get_hint().map(str::to_owned));
+            return write_document(&mut stream, &Answer::Failed { causes, hint }).await;
+        }
+    };
+    write_document(&mut stream, &Answer::Open).await?;
+    match protocol {
+        Protocol::Tcp => {
+            let socket = TcpStream::from(sockets.swap_remove(0));
+            relay::join(tokio::net::TcpStream::from_std(socket)?, stream).await
+        }
+        Protocol::Udp => converse(stream, sockets).await,
+    }
+}
+
+async fn open(project: ProjectId, name: BoxName, protocol: Protocol, port: u16) -> Result<Vec<OwnedFd>> {
+    // It is never closed.
+    let _turn = ASKING.acquire().await;
+    let asked = tokio::task::spawn_blocking(move || here::open_connection(&project, &name, protocol, port));
+    asked.await.unwrap_or_else(|_| Err(Failure::new("asking the keeper was cut short")))
+}
+
+/// Carries datagrams of `stream` to the first of `sockets` where somebody listens, and the answers back. Where nobody
+/// listens the first datagram is answered by an error; the next socket gets that datagram again.
+async fn converse(stream: Stream, sockets: Vec<OwnedFd>) -> io::Result<()> {
+    let (said, mut answers) = tokio::io::split(stream);
+    let mut heard = hear_framed(said);
+    let Some(mut last) = heard.recv().await else { return Ok(()) };
+    for socket in sockets {
+        let into_box = tokio::net::UdpSocket::from_std(UdpSocket::from(socket))?;
+        into_box.send(&last).await?;
+        loop {
+            tokio::select! {
+                said = timeout(SILENCE, heard.recv()) => {
+                    let Ok(Some(datagram)) = said else { return Ok(()) };
+                    last = datagram;
+                    if into_box.send(&last).await.is_err() { break; }
+                }
+                answered = udp::receive(&into_box, <[u8]>::to_vec) => {
+                    let Ok(answer) = answered else { break };
+                    write_framed(&mut answers, &answer).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

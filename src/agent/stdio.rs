@@ -1,0 +1,54 @@
+//! `devenv agent`: the far side on a remote host, spoken to over standard input and output.
+
+use super::stream;
+use crate::model::{Failure, Result, Trying};
+use crate::sys::linux::{facts, pipe, socket};
+use crate::sys::mux;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use tokio::net::unix::pipe::{Receiver, Sender};
+
+/// The first word of the command line.
+pub const ENTRY: &str = "agent";
+/// The second, when it is only asked whether this program runs here.
+const READY: &str = "--ready";
+
+/// Serves until standard input ends.
+pub fn main(words: &[OsString]) -> ExitCode {
+    match words.first().map(|word| word.to_str()) {
+        None => {}
+        Some(Some(READY)) => return ExitCode::SUCCESS,
+        Some(_) => {
+            eprintln!("devenv agent: the other side of `--place ssh://…`; it is not meant for people");
+            return ExitCode::from(2);
+        }
+    }
+    facts::set_name(c"devenv-agent");
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("devenv agent: {}", failure.chain().join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let (input, output) = pipe::take_input_and_output()?;
+    socket::raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.trying(|| "cannot start the runtime")?;
+    runtime.block_on(async {
+        let input = Receiver::from_owned_fd_unchecked(input).map_err(not_by_hand)?;
+        let output = Sender::from_owned_fd_unchecked(output).map_err(not_by_hand)?;
+        let mut streams = mux::accept_over(input, output);
+        while let Some(accepted) = streams.accept().await {
+            tokio::spawn(stream::serve(Box::new(accepted)));
+        }
+        Ok(())
+    })
+}
+
+fn not_by_hand(error: std::io::Error) -> Failure {
+    Failure::because("standard input and output are not those of an SSH session", error)
+}

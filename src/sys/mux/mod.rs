@@ -1,0 +1,225 @@
+//! Many independent streams over one connection, whatever carries it: one that is not read holds up no other.
+//!
+//! One side opens streams, the other accepts them. Each stream has a window of its own: what was sent and not read yet
+//! never exceeds it, so the connection itself is always read. A stream knows whether it was ended or reset, which a
+//! relay has to pass on.
+
+mod frame;
+mod state;
+mod stream;
+
+pub use stream::MuxStream;
+
+use frame::{HEADER_BYTES, Header, Kind};
+use state::{Entry, MOST_STREAMS, Shared, State, invalid};
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What is read of the connection at once.
+const READ_BYTES: usize = 256 * 1024;
+
+/// The side that opens streams. Dropping it ends the connection and every stream of it.
+pub struct Opener(Arc<Shared>);
+
+/// The side that accepts streams. Dropping it ends the connection and every stream of it.
+pub struct Accepter {
+    shared: Arc<Shared>,
+    streams: UnboundedReceiver<MuxStream>,
+}
+
+/// Begins as the side that opens. To be called in a runtime.
+pub fn open_over(
+    reader: impl AsyncRead + Send + Unpin + 'static,
+    writer: impl AsyncWrite + Send + Unpin + 'static,
+) -> Opener {
+    Opener(start(reader, writer, None))
+}
+
+/// Begins as the side that accepts. To be called in a runtime.
+pub fn accept_over(
+    reader: impl AsyncRead + Send + Unpin + 'static,
+    writer: impl AsyncWrite + Send + Unpin + 'static,
+) -> Accepter {
+    let (sender, streams) = unbounded_channel();
+    Accepter { shared: start(reader, writer, Some(sender)), streams }
+}
+
+impl Opener {
+    /// A new stream. The other side need not answer for it to be used.
+    ///
+    /// # Errors
+    /// The connection is over, or has as many streams as it may.
+    pub fn open(&self) -> io::Result<MuxStream> {
+        let mut state = self.0.lock();
+        state.check()?;
+        if state.streams.len() >= MOST_STREAMS {
+            return Err(io::Error::other(format!("{MOST_STREAMS} streams are open already")));
+        }
+        let exhausted = || io::Error::other("the connection has had as many streams as it can number");
+        let number = state.last_opened.checked_add(1).ok_or_else(exhausted)?;
+        state.last_opened = number;
+        state.streams.insert(number, Entry::default());
+        self.0.say(&mut state, Kind::Open, number, 0);
+        drop(state);
+        Ok(MuxStream::new(self.0.clone(), number))
+    }
+
+    /// Returns when the connection is over, with why.
+    pub async fn over(&self) -> String {
+        loop {
+            let ended = self.0.over.notified();
+            if let Some(why) = &self.0.lock().over {
+                return why.to_string();
+            }
+            ended.await;
+        }
+    }
+}
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        self.0.end("the connection was closed");
+    }
+}
+
+impl Accepter {
+    /// The next stream; `None` when the connection is over.
+    pub async fn accept(&mut self) -> Option<MuxStream> {
+        self.streams.recv().await
+    }
+}
+
+impl Drop for Accepter {
+    fn drop(&mut self) {
+        self.shared.end("the connection was closed");
+    }
+}
+
+fn start(
+    reader: impl AsyncRead + Send + Unpin + 'static,
+    writer: impl AsyncWrite + Send + Unpin + 'static,
+    accepted: Option<UnboundedSender<MuxStream>>,
+) -> Arc<Shared> {
+    let shared = Arc::new(Shared::default());
+    let reading = shared.clone();
+    tokio::spawn(async move {
+        let over = async {
+            loop {
+                let ended = reading.over.notified();
+                if reading.lock().over.is_some() {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        let why = tokio::select! {
+            () = over => return,
+            read = read_all(&reading, reader, accepted) => match read {
+                Ok(()) => "the other side has ended".to_owned(),
+                Err(error) => error.to_string(),
+            },
+        };
+        reading.end(&why);
+    });
+    let writing = shared.clone();
+    tokio::spawn(async move {
+        if let Err(error) = write_all(&writing, writer).await {
+            writing.end(&error.to_string());
+        }
+    });
+    shared
+}
+
+/// Writes what the streams say until the connection is over.
+async fn write_all(shared: &Shared, mut writer: impl AsyncWrite + Unpin) -> io::Result<()> {
+    let mut frames = Vec::new();
+    loop {
+        while shared.take_outgoing(&mut frames) {
+            writer.write_all(&frames).await?;
+            writer.flush().await?;
+            frames.clear();
+        }
+        if shared.lock().over.is_some() {
+            return writer.shutdown().await;
+        }
+        shared.written.notified().await;
+    }
+}
+
+/// Reads until the other side ends.
+async fn read_all(
+    shared: &Arc<Shared>,
+    mut reader: impl AsyncRead + Unpin,
+    accepted: Option<UnboundedSender<MuxStream>>,
+) -> io::Result<()> {
+    let mut buffer = vec![0; READ_BYTES];
+    let mut kept = 0;
+    // Of the data whose header has come: its stream, and how much is still to come.
+    let mut coming = (0, 0);
+    loop {
+        let length = reader.read(&mut buffer[kept..]).await?;
+        if length == 0 {
+            let whole = kept == 0 && coming.1 == 0;
+            return if whole { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+        }
+        let used = take_frames(shared, &buffer[..kept + length], &mut coming, accepted.as_ref())?;
+        buffer.copy_within(used..kept + length, 0);
+        kept = kept + length - used;
+    }
+}
+
+/// Takes all whole headers and all data of `bytes`; returns how many bytes that were.
+fn take_frames(
+    shared: &Arc<Shared>,
+    bytes: &[u8],
+    coming: &mut (u32, usize),
+    accepted: Option<&UnboundedSender<MuxStream>>,
+) -> io::Result<usize> {
+    let mut rest = bytes;
+    let mut begun = Vec::new();
+    let mut state = shared.lock();
+    loop {
+        let (data, behind) = rest.split_at(rest.len().min(coming.1));
+        if !data.is_empty() {
+            state.deliver(coming.0, data);
+            coming.1 -= data.len();
+            rest = behind;
+        }
+        let Some((header, behind)) = rest.split_first_chunk::<HEADER_BYTES>() else { break };
+        rest = behind;
+        let header = Header::decode(*header)?;
+        match header.kind {
+            Kind::Open if accepted.is_none() => {
+                return Err(invalid("the other side opened a stream; only this one may"));
+            }
+            Kind::Open => begun.extend(begin_stream(shared, &mut state, header.stream)?),
+            Kind::Data => {
+                state.expect(header)?;
+                *coming = (header.stream, usize::try_from(header.amount).map_err(io::Error::other)?);
+            }
+            Kind::End | Kind::Reset | Kind::Credit => state.hear(header)?,
+        }
+    }
+    drop(state);
+    for number in begun {
+        // Nobody accepts any more when the connection ends.
+        let _ = accepted.map(|accepted| accepted.send(MuxStream::new(shared.clone(), number)));
+    }
+    Ok(bytes.len() - rest.len())
+}
+
+/// Makes room for a stream that the other side begins; `None` when there are too many.
+fn begin_stream(shared: &Shared, state: &mut State, number: u32) -> io::Result<Option<u32>> {
+    if number <= state.last_opened {
+        return Err(invalid("the other side opened a stream a second time"));
+    }
+    state.last_opened = number;
+    if state.streams.len() >= MOST_STREAMS {
+        shared.say(state, Kind::Reset, number, 0);
+        return Ok(None);
+    }
+    state.streams.insert(number, Entry::default());
+    Ok(Some(number))
+}

@@ -1,0 +1,320 @@
+//! What both tasks of a connection and all its streams share.
+
+use super::frame::{HEADER_BYTES, Header, Kind};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use tokio::sync::Notify;
+
+/// How much of a stream may be on its way and unread at first; both sides know it.
+pub const FIRST_WINDOW_BYTES: u32 = 256 * 1024;
+/// To what a window grows where the reader keeps up: as much as OpenSSH lets be on its way in a whole session
+/// (CHAN_SES_WINDOW_DEFAULT, channels.h), so more would not be used.
+const LARGEST_WINDOW_BYTES: u32 = 2 << 20;
+/// What all windows of a connection may grow together, so that readers that stop cannot fill the memory.
+const LARGEST_GROWTH_BYTES: u32 = 64 << 20;
+/// Frames that wait to be written, beyond which streams wait: enough for large writes, little enough that a small
+/// message behind them is soon on its way.
+const OUTGOING_BYTES: usize = 256 * 1024;
+/// The most that one stream adds before another has its turn.
+const TURN_BYTES: usize = 64 * 1024;
+/// Open streams of a connection; the other side's attempts beyond are reset.
+pub const MOST_STREAMS: usize = 16 * 1024;
+/// Room that an empty stream keeps for its next bytes.
+const KEPT_BYTES: usize = 128 * 1024;
+
+/// One connection, as its streams and tasks see it.
+#[derive(Default)]
+pub struct Shared {
+    state: Mutex<State>,
+    /// There is something to write, or it is over.
+    pub written: Notify,
+    /// It is over.
+    pub over: Notify,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub streams: HashMap<u32, Entry>,
+    /// Encoded frames that nobody has written yet.
+    outgoing: Vec<u8>,
+    /// Streams that wait for room in `outgoing`, first come first served.
+    waiting: VecDeque<u32>,
+    /// Why the connection is over.
+    pub over: Option<Arc<str>>,
+    pub last_opened: u32,
+    growth: u32,
+}
+
+/// One stream.
+pub struct Entry {
+    received: VecDeque<u8>,
+    /// What the other side may still send.
+    allowance: u32,
+    /// What was read since the other side was last told.
+    consumed: u32,
+    window: u32,
+    /// What may still be sent.
+    credit: u32,
+    waits_for_room: bool,
+    /// We have said all we will.
+    pub own_end: bool,
+    /// The other side has.
+    pub other_end: bool,
+    pub reset: bool,
+    pub reader: Option<Waker>,
+    pub writer: Option<Waker>,
+}
+
+impl Default for Entry {
+    fn default() -> Entry {
+        Entry {
+            received: VecDeque::new(),
+            allowance: FIRST_WINDOW_BYTES,
+            consumed: 0,
+            window: FIRST_WINDOW_BYTES,
+            credit: FIRST_WINDOW_BYTES,
+            waits_for_room: false,
+            own_end: false,
+            other_end: false,
+            reset: false,
+            reader: None,
+            writer: None,
+        }
+    }
+}
+
+impl Entry {
+    fn wake(&mut self) {
+        let (reader, writer) = (self.reader.take(), self.writer.take());
+        reader.into_iter().chain(writer).for_each(Waker::wake);
+    }
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a frame without content, whatever the room: there are few of these a stream.
+    pub fn say(&self, state: &mut State, kind: Kind, stream: u32, amount: u32) {
+        state.outgoing.extend_from_slice(&Header { kind, amount, stream }.encode());
+        self.written.notify_one();
+    }
+
+    /// Ends the connection: every stream hears why.
+    pub fn end(&self, why: &str) {
+        let mut state = self.lock();
+        if state.over.is_none() {
+            state.over = Some(why.into());
+            state.streams.values_mut().for_each(Entry::wake);
+            state.waiting.clear();
+        }
+        drop(state);
+        self.written.notify_one();
+        self.over.notify_waiters();
+    }
+
+    /// Exchanges `empty` for the frames that wait, and lets streams add more; false when there are none.
+    pub fn take_outgoing(&self, empty: &mut Vec<u8>) -> bool {
+        let mut state = self.lock();
+        std::mem::swap(&mut state.outgoing, empty);
+        let found = !empty.is_empty();
+        // With nothing to write there will be no next time to wake the rest.
+        let turns = if found { OUTGOING_BYTES / TURN_BYTES } else { usize::MAX };
+        state.give_turns(turns);
+        found
+    }
+
+    /// Sends a part of `bytes` on `stream`; `None` when it has to wait, for credit or for its turn.
+    ///
+    /// # Errors
+    /// The stream or the connection is over.
+    pub fn send(&self, stream: u32, bytes: &[u8], waker: &Waker) -> io::Result<Option<usize>> {
+        let mut state = self.lock();
+        let room = OUTGOING_BYTES.saturating_sub(state.outgoing.len());
+        state.check()?;
+        let State { streams, waiting, outgoing, .. } = &mut *state;
+        let Some(entry) = streams.get_mut(&stream) else { return Err(io::ErrorKind::NotConnected.into()) };
+        if entry.reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if entry.own_end {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if bytes.is_empty() {
+            return Ok(Some(0));
+        }
+        let credit = usize::try_from(entry.credit).unwrap_or(usize::MAX);
+        let length = bytes.len().min(TURN_BYTES).min(credit).min(room);
+        if length == 0 {
+            entry.writer = Some(waker.clone());
+            if credit > 0 && !entry.waits_for_room {
+                entry.waits_for_room = true;
+                waiting.push_back(stream);
+            }
+            return Ok(None);
+        }
+        let amount = u32::try_from(length).unwrap_or(u32::MAX);
+        entry.credit -= amount;
+        outgoing.reserve(HEADER_BYTES + length);
+        outgoing.extend_from_slice(&Header { kind: Kind::Data, amount, stream }.encode());
+        outgoing.extend_from_slice(&bytes[..length]);
+        self.written.notify_one();
+        Ok(Some(length))
+    }
+
+    /// Moves received bytes to `take`; `None` when there are none yet, 0 at the end.
+    ///
+    /// # Errors
+    /// The stream or the connection is over and was not ended by agreement.
+    pub fn receive(
+        &self,
+        stream: u32,
+        room: usize,
+        take: impl FnMut(&[u8]),
+        waker: &Waker,
+    ) -> io::Result<Option<usize>> {
+        let mut state = self.lock();
+        let over = state.check();
+        let (used, growth) = (state.growth, LARGEST_GROWTH_BYTES);
+        let Some(entry) = state.streams.get_mut(&stream) else { return Err(io::ErrorKind::NotConnected.into()) };
+        let length = entry.take(room, take);
+        if length > 0 {
+            let (grant, grown) = entry.grant(growth.saturating_sub(used));
+            state.growth += grown;
+            if grant > 0 && over.is_ok() {
+                self.say(&mut state, Kind::Credit, stream, grant);
+            }
+            return Ok(Some(length));
+        }
+        if entry.other_end || room == 0 {
+            return Ok(Some(0));
+        }
+        if entry.reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        over?;
+        entry.reader = Some(waker.clone());
+        Ok(None)
+    }
+
+    /// Ends our direction of `stream`.
+    pub fn end_sending(&self, stream: u32) {
+        let mut state = self.lock();
+        let Some(entry) = state.streams.get_mut(&stream) else { return };
+        if !entry.own_end && !entry.reset {
+            entry.own_end = true;
+            self.say(&mut state, Kind::End, stream, 0);
+        }
+    }
+
+    /// Forgets `stream`; the other side hears of it unless it knows.
+    pub fn forget(&self, stream: u32) {
+        let mut state = self.lock();
+        let Some(entry) = state.streams.remove(&stream) else { return };
+        state.growth -= entry.window - FIRST_WINDOW_BYTES;
+        let agreed = entry.own_end && entry.other_end;
+        if !agreed && !entry.reset && state.over.is_none() {
+            self.say(&mut state, Kind::Reset, stream, 0);
+        }
+    }
+}
+
+impl State {
+    /// # Errors
+    /// The connection is over.
+    pub fn check(&self) -> io::Result<()> {
+        match &self.over {
+            Some(why) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, why.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn give_turns(&mut self, turns: usize) {
+        let mut given = 0;
+        while given < turns {
+            let Some(stream) = self.waiting.pop_front() else { return };
+            let Some(entry) = self.streams.get_mut(&stream) else { continue };
+            entry.waits_for_room = false;
+            if let Some(waker) = entry.writer.take() {
+                waker.wake();
+            }
+            given += 1;
+        }
+    }
+
+    /// A frame without content has come.
+    ///
+    /// # Errors
+    /// It makes no sense.
+    pub fn hear(&mut self, header: Header) -> io::Result<()> {
+        // A stream that is not known has been forgotten while the frame was on its way.
+        let Some(entry) = self.streams.get_mut(&header.stream) else { return Ok(()) };
+        match header.kind {
+            Kind::End => entry.other_end = true,
+            Kind::Reset => entry.reset = true,
+            Kind::Credit => {
+                let credit = entry.credit.checked_add(header.amount).filter(|credit| *credit <= i32::MAX as u32);
+                entry.credit = credit.ok_or_else(|| invalid("the other side gave more credit than there can be"))?;
+            }
+            Kind::Open | Kind::Data => {}
+        }
+        entry.wake();
+        Ok(())
+    }
+
+    /// The header of data has come.
+    ///
+    /// # Errors
+    /// The other side may not send so much, or nothing any more.
+    pub fn expect(&mut self, header: Header) -> io::Result<()> {
+        let Some(entry) = self.streams.get_mut(&header.stream) else { return Ok(()) };
+        let left = entry.allowance.checked_sub(header.amount).filter(|_| !entry.other_end);
+        entry.allowance = left.ok_or_else(|| invalid("the other side sent more than it may"))?;
+        Ok(())
+    }
+
+    /// Data has come.
+    pub fn deliver(&mut self, stream: u32, bytes: &[u8]) {
+        let Some(entry) = self.streams.get_mut(&stream).filter(|entry| !entry.reset) else { return };
+        entry.received.extend(bytes);
+        if let Some(waker) = entry.reader.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Entry {
+    fn take(&mut self, room: usize, mut take: impl FnMut(&[u8])) -> usize {
+        let length = self.received.len().min(room);
+        let (front, back) = self.received.as_slices();
+        let of_front = front.len().min(length);
+        take(&front[..of_front]);
+        take(&back[..length - of_front]);
+        self.received.drain(..length);
+        if self.received.is_empty() && self.received.capacity() > KEPT_BYTES {
+            self.received = VecDeque::new();
+        }
+        self.consumed += u32::try_from(length).unwrap_or(u32::MAX);
+        length
+    }
+
+    /// How much more the other side may send, 0 while it is not worth a frame; and by how much the window has grown.
+    fn grant(&mut self, most_growth: u32) -> (u32, u32) {
+        if self.consumed < self.window / 2 || self.other_end || self.reset {
+            return (0, 0);
+        }
+        let keeps_up = self.received.is_empty();
+        let grown = if keeps_up { self.window.min(LARGEST_WINDOW_BYTES - self.window).min(most_growth) } else { 0 };
+        self.window += grown;
+        let grant = std::mem::take(&mut self.consumed) + grown;
+        self.allowance += grant;
+        (grant, grown)
+    }
+}
+
+pub fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}

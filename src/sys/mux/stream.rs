@@ -1,0 +1,58 @@
+//! One stream of a connection.
+
+use super::state::Shared;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A stream of bytes in both directions. Dropping it before both directions have ended resets it.
+pub struct MuxStream {
+    shared: Arc<Shared>,
+    number: u32,
+}
+
+impl MuxStream {
+    pub(super) fn new(shared: Arc<Shared>, number: u32) -> MuxStream {
+        MuxStream { shared, number }
+    }
+}
+
+impl Drop for MuxStream {
+    fn drop(&mut self) {
+        self.shared.forget(self.number);
+    }
+}
+
+impl AsyncRead for MuxStream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = buffer.remaining();
+        let take = |bytes: &[u8]| buffer.put_slice(bytes);
+        match self.shared.receive(self.number, room, take, context.waker()) {
+            Ok(Some(_)) => Poll::Ready(Ok(())),
+            Ok(None) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+impl AsyncWrite for MuxStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.shared.send(self.number, bytes, context.waker()) {
+            Ok(Some(length)) => Poll::Ready(Ok(length)),
+            Ok(None) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// What is written is on its way already.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.end_sending(self.number);
+        Poll::Ready(Ok(()))
+    }
+}
