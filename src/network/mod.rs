@@ -5,6 +5,7 @@ mod bind;
 mod datagram;
 mod dns;
 mod egress;
+mod gates;
 pub mod holder;
 mod ingress;
 mod inside;
@@ -23,4 +24,4 @@ mod visit;
 
 pub use bind::Given;
 pub use ingress::Target;
-pub use project::{ProjectNetwork, Refusal, Set};
+pub use project::{Begun, ProjectNetwork, Refusal, Unfinished};

@@ -1,15 +1,18 @@
 //! The whole network of one project, made as a plan says: all of it, or nothing changes.
 
+use super::address::Subnet;
 use super::bind::{Bound, Given};
 use super::ingress::Target;
 use super::plan::{self, Difference};
 use super::publish::{Opening, Place, Publication};
 use super::relay::Pipes;
 use super::router::{Plugged, Router};
+use super::visit::create;
 use crate::model::wire::{BoxNetwork, NetworkPlan, Survivor};
 use crate::model::{BoxName, Failure, PortRequest, PublishedPort, Result, Trying};
 use crate::sys::linux::netns::{Namespace, Visitor};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -29,12 +32,25 @@ impl From<Failure> for Refusal {
     }
 }
 
-/// The network after a plan was carried out.
-pub struct Set {
+/// What is certain of a network whose making has begun.
+pub struct Begun {
     pub ports: BTreeMap<BoxName, Vec<PublishedPort>>,
     pub notes: Vec<String>,
     /// The router's namespace, then the boxes' in the order of the plan.
     pub namespaces: Vec<OwnedFd>,
+}
+
+/// What is left to do of a plan.
+pub struct Unfinished {
+    subnet: Subnet,
+    /// The namespace of a new router.
+    router: Option<Namespace>,
+    come: Vec<(BoxNetwork, Namespace)>,
+    go: BTreeSet<BoxName>,
+    openings: Openings,
+    kept: BTreeSet<Place>,
+    names: BTreeMap<BoxName, Ipv4Addr>,
+    resolvers: Vec<IpAddr>,
 }
 
 /// Ports that are open and not served yet, each with the box it is of.
@@ -123,11 +139,17 @@ impl ProjectNetwork {
         problems
     }
 
-    /// Makes the network as `plan` says. Boxes that are there with the same address are not touched.
+    /// Begins to make the network as `plan` says: what can be refused by others is done, the namespaces are there, and
+    /// the kernel's long work is left to [`ProjectNetwork::finish`]. Boxes that are there with the same address are not
+    /// touched.
     ///
     /// # Errors
     /// Nothing has changed then.
-    pub async fn set(&mut self, plan: &NetworkPlan, mut given: Given) -> std::result::Result<Set, Refusal> {
+    pub async fn begin(
+        &self,
+        plan: &NetworkPlan,
+        mut given: Given,
+    ) -> std::result::Result<(Begun, Unfinished), Refusal> {
         let subnet = plan::check(plan)?;
         let there = self.boxes.iter().map(|(name, attached)| (name.clone(), attached.plugged.address)).collect();
         let mut difference = plan::compare(plan, &there);
@@ -139,18 +161,47 @@ impl ProjectNetwork {
             }
             difference.go = self.boxes.keys().cloned().collect();
         }
-        let (openings, kept) = self.open_ports(plan, &difference, &mut given)?;
-        let mut made = if keeps_router { None } else { Some(Router::make(&self.visitor, subnet, &self.pipes).await?) };
-        let come = self.plug_all(plan, &difference, made.as_mut()).await?;
+        let (mut openings, kept) = self.open_ports(plan, &difference, &mut given)?;
+        let notes = openings.iter_mut().filter_map(|(_, opening)| opening.note.take()).collect();
+        let router = if keeps_router { None } else { Some(self.make_namespace().await?) };
+        let mut come = Vec::new();
+        for wanted in plan.boxes.iter().filter(|b| difference.come.contains(&b.name)) {
+            come.push((wanted.clone(), self.make_namespace().await?));
+        }
+        let ports = self.ports(plan, &openings, &kept);
+        let namespaces = self.namespaces(plan, router.as_ref(), &come)?;
+        let names = plan.boxes.iter().map(|wanted| (wanted.name.clone(), wanted.address)).collect();
+        let resolvers = plan.dns.clone();
+        let rest = Unfinished { subnet, router, come, go: difference.go, openings, kept, names, resolvers };
+        Ok((Begun { ports, notes, namespaces }, rest))
+    }
+
+    async fn make_namespace(&self) -> Result<Namespace> {
+        create(&self.visitor)
+            .await
+            .trying(|| "cannot make a network namespace")
+            .map_err(|failure| failure.hint("`devenv doctor` tells what this kernel lacks"))
+    }
+
+    /// Finishes what was begun. Returns what there is to tell.
+    ///
+    /// # Errors
+    /// The kernel refuses; what came is gone again then, and what was to go is still there.
+    pub async fn finish(&mut self, rest: Unfinished) -> Result<Vec<String>> {
+        let mut made = match rest.router {
+            Some(namespace) => Some(Router::make(&self.visitor, namespace, rest.subnet, &self.pipes).await?),
+            None => None,
+        };
+        let router = made.as_mut().or(self.router.as_mut()).ok_or_else(|| Failure::new("there is no router"))?;
+        let come = plug_all(router, rest.come).await?;
         // From here on nothing can fail.
         let old = made.and_then(|router| self.router.replace(router));
-        self.remove(&difference.go, old.as_ref()).await;
+        self.remove(&rest.go, old.as_ref()).await;
         self.boxes.extend(come);
-        let mut notes = self.serve(openings, &kept).await;
-        let router = self.router.as_ref().ok_or_else(|| Failure::new("there is no router"))?;
-        notes.extend(router.notes.iter().cloned());
-        router.set_names(plan.boxes.iter().map(|wanted| (wanted.name.clone(), wanted.address)).collect(), &plan.dns);
-        Ok(Set { ports: self.ports(), notes, namespaces: self.namespaces(plan)? })
+        self.serve(rest.openings, &rest.kept).await;
+        let Some(router) = &self.router else { return Ok(Vec::new()) };
+        router.set_names(rest.names, &rest.resolvers);
+        Ok(router.notes.clone())
     }
 
     /// Opens what the plan asks for beyond what is kept. Those that insist on a number come first.
@@ -204,31 +255,6 @@ impl ProjectNetwork {
         published.iter().any(|p| p.request == *request && kept.contains(&p.place()))
     }
 
-    /// Plugs the boxes that come into the new router, else the one that is there; unplugs them again on a failure.
-    async fn plug_all(
-        &mut self,
-        plan: &NetworkPlan,
-        difference: &Difference,
-        made: Option<&mut Router>,
-    ) -> Result<Vec<(BoxName, Attached)>> {
-        let router = made.or(self.router.as_mut()).ok_or_else(|| Failure::new("there is no router"))?;
-        let mut come = Vec::new();
-        for wanted in plan.boxes.iter().filter(|b| difference.come.contains(&b.name)) {
-            match router.plug(&wanted.name, wanted.address).await {
-                Ok((plugged, namespace)) => {
-                    come.push((wanted.name.clone(), Attached { plugged, namespace, published: Vec::new() }));
-                }
-                Err(failure) => {
-                    for (_, attached) in &come {
-                        router.unplug(&attached.plugged).await;
-                    }
-                    return Err(failure);
-                }
-            }
-        }
-        Ok(come)
-    }
-
     /// Takes boxes away. With another router, theirs is `old` and ends with it.
     async fn remove(&mut self, names: &BTreeSet<BoxName>, old: Option<&Router>) {
         for name in names {
@@ -242,22 +268,19 @@ impl ProjectNetwork {
         }
     }
 
-    /// Ends what is not kept, and serves what was opened. Returns what there is to tell.
-    async fn serve(&mut self, openings: Openings, kept: &BTreeSet<Place>) -> Vec<String> {
+    /// Ends what is not kept, and serves what was opened.
+    async fn serve(&mut self, openings: Openings, kept: &BTreeSet<Place>) {
         for attached in self.boxes.values_mut() {
             let closing = attached.published.extract_if(.., |published| !kept.contains(&published.place()));
             for published in closing.collect::<Vec<_>>() {
                 published.close().await;
             }
         }
-        let mut notes = Vec::new();
-        for (name, mut opening) in openings {
+        for (name, opening) in openings {
             let Some(target) = self.target(&name, 0) else { continue };
             let Some(attached) = self.boxes.get_mut(&name) else { continue };
-            notes.extend(opening.note.take());
             attached.published.push(opening.serve(&target));
         }
-        notes
     }
 
     /// The port of a box, and how to get there; `None`: there is no such box.
@@ -272,19 +295,54 @@ impl ProjectNetwork {
         })
     }
 
-    fn ports(&self) -> BTreeMap<BoxName, Vec<PublishedPort>> {
-        let sorted = |attached: &Attached| {
-            let mut ports: Vec<PublishedPort> = attached.published.iter().map(|p| p.port.clone()).collect();
+    /// The ports of each box when all is done.
+    fn ports(
+        &self,
+        plan: &NetworkPlan,
+        openings: &Openings,
+        kept: &BTreeSet<Place>,
+    ) -> BTreeMap<BoxName, Vec<PublishedPort>> {
+        let of = |name: &BoxName| {
+            let published = self.boxes.get(name).map_or(&[][..], |attached| &attached.published);
+            let staying = published.iter().filter(|published| kept.contains(&published.place()));
+            let opened = openings.iter().filter(|(owner, _)| owner == name).map(|(_, opening)| opening.port.clone());
+            let mut ports: Vec<PublishedPort> = staying.map(|published| published.port.clone()).chain(opened).collect();
             ports.sort();
             ports
         };
-        self.boxes.iter().map(|(name, attached)| (name.clone(), sorted(attached))).collect()
+        plan.boxes.iter().map(|wanted| (wanted.name.clone(), of(&wanted.name))).collect()
     }
 
-    fn namespaces(&self, plan: &NetworkPlan) -> Result<Vec<OwnedFd>> {
-        let router = self.router.iter().map(|router| &router.namespace);
-        let boxes = plan.boxes.iter().filter_map(|b| self.boxes.get(&b.name)).map(|attached| &attached.namespace);
-        let all: std::io::Result<Vec<OwnedFd>> = router.chain(boxes).map(Namespace::to_descriptor).collect();
+    fn namespaces(
+        &self,
+        plan: &NetworkPlan,
+        router: Option<&Namespace>,
+        come: &[(BoxNetwork, Namespace)],
+    ) -> Result<Vec<OwnedFd>> {
+        let router = router.or(self.router.as_ref().map(|router| &router.namespace));
+        let of = |name: &BoxName| {
+            let new = come.iter().find(|(wanted, _)| wanted.name == *name).map(|(_, namespace)| namespace);
+            new.or_else(|| self.boxes.get(name).map(|attached| &attached.namespace))
+        };
+        let all = router.into_iter().chain(plan.boxes.iter().filter_map(|wanted| of(&wanted.name)));
+        let all: std::io::Result<Vec<OwnedFd>> = all.map(Namespace::to_descriptor).collect();
         all.trying(|| "cannot hand over the network's namespaces")
     }
+}
+
+/// Plugs boxes in; unplugs them again on a failure.
+async fn plug_all(router: &mut Router, boxes: Vec<(BoxNetwork, Namespace)>) -> Result<Vec<(BoxName, Attached)>> {
+    let mut come: Vec<(BoxName, Attached)> = Vec::new();
+    for (wanted, namespace) in boxes {
+        match router.plug(&wanted.name, wanted.address, &namespace).await {
+            Ok(plugged) => come.push((wanted.name, Attached { plugged, namespace, published: Vec::new() })),
+            Err(failure) => {
+                for (_, attached) in &come {
+                    router.unplug(&attached.plugged).await;
+                }
+                return Err(failure);
+            }
+        }
+    }
+    Ok(come)
 }

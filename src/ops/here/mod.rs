@@ -19,6 +19,7 @@ mod status;
 pub mod supervise;
 mod undo;
 mod up;
+mod wiring;
 
 pub use clone::clone;
 pub use connect::open_connection;

@@ -19,6 +19,7 @@ pub mod pidfd;
 pub mod pipe;
 pub mod probe;
 pub mod pty;
+pub mod quiet;
 pub mod rootdir;
 pub mod seccomp;
 pub mod signal;
