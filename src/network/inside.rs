@@ -1,6 +1,6 @@
 //! What a box finds in its network namespace besides its own interface.
 
-use crate::sys::linux::link::{self, FIRST_INDEX, LOOPBACK, Links};
+use crate::sys::linux::link::{self, LOOPBACK, Links};
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -28,8 +28,9 @@ pub fn prepare() {
 /// # Errors
 /// The kernel's.
 pub fn connect(address: Ipv4Addr, prefix: u8, gateway: Ipv4Addr) -> io::Result<()> {
-    let own = link::address(FIRST_INDEX, address, prefix);
-    Links::open()?.change([link::up(LOOPBACK), own, link::up(FIRST_INDEX), link::default_route(gateway)])
+    let index = Links::index_of(INTERFACE)?;
+    let own = link::address(index, address, prefix);
+    Links::open()?.change([link::up(LOOPBACK), own, link::up(index), link::default_route(gateway)])
 }
 
 /// Makes the pair of interfaces; the calling thread is in the router's namespace.
@@ -38,7 +39,7 @@ pub fn connect(address: Ipv4Addr, prefix: u8, gateway: Ipv4Addr) -> io::Result<(
 /// The kernel's; nothing is left then.
 pub fn plug(links: &Links, name: &str, alias: &str, bridge: u32, box_namespace: &OwnedFd) -> io::Result<()> {
     use std::os::fd::AsFd;
-    links.change([link::veth(name, bridge, INTERFACE, FIRST_INDEX, box_namespace.as_fd())])?;
+    links.change([link::veth(name, bridge, INTERFACE, box_namespace.as_fd())])?;
     links.change([link::alias(name, alias)]).inspect_err(|_| drop(links.change([link::delete(name)])))
 }
 

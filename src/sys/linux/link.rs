@@ -38,7 +38,8 @@ pub struct Link {
     pub alias: Option<String>,
 }
 
-/// Index of every first interface that is made here: chosen by us, so that one message can make it and the next name it.
+/// Index for the first interface that is made in a namespace: chosen by us, so that one change can make it and the next
+/// name it.
 /// Some kernels put interfaces of their own into new namespaces (sit0, tunl0), with low numbers.
 pub const FIRST_INDEX: u32 = 1000;
 
@@ -62,6 +63,14 @@ impl Links {
         let mut found = Vec::new();
         self.0.dump(interface(Message::new(GET_LINK, DUMP), 0, 0), |body| found.extend(read_link(body)))?;
         Ok(found)
+    }
+
+    /// The index of the interface called `name`, in the calling thread's namespace.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn index_of(name: &str) -> io::Result<u32> {
+        Ok(nix::net::if_::if_nametoindex(name)?)
     }
 
     /// Carries out changes in order, in one message to the kernel. After a refusal it goes on with those behind.
@@ -103,10 +112,10 @@ pub fn bridge(name: &str, index: u32, hardware: [u8; 6]) -> Change {
     )
 }
 
-/// Makes a pair of interfaces: `name`, on, a port of the bridge with index `bridge`; and `peer` with index `peer_index`
-/// in the namespace `peer_namespace`, off: no end can be on before the other is there. One request, so that nothing is half there. `EEXIST`: the name is
+/// Makes a pair of interfaces: `name`, on, a port of the bridge with index `bridge`; and `peer` in the namespace
+/// `peer_namespace`, off: no end can be on before the other is there. One request, so that nothing is half there. `EEXIST`: the name is
 /// taken. `EXFULL`: the bridge has its 1,023 ports.
-pub fn veth(name: &str, bridge: u32, peer: &str, peer_index: u32, peer_namespace: BorrowedFd<'_>) -> Change {
+pub fn veth(name: &str, bridge: u32, peer: &str, peer_namespace: BorrowedFd<'_>) -> Change {
     let namespace = peer_namespace.as_raw_fd().to_ne_bytes();
     Change(
         interface(Message::new(NEW_LINK, ACKNOWLEDGE | CREATE_NEW), 0, UP)
@@ -115,9 +124,7 @@ pub fn veth(name: &str, bridge: u32, peer: &str, peer_index: u32, peer_namespace
             .nest(IFLA_LINKINFO, |info| {
                 info.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
                     data.nest(VETH_INFO_PEER, |end| {
-                        end.raw(&interface_header(peer_index, 0))
-                            .text(IFLA_IFNAME, peer)
-                            .attribute(IFLA_NET_NS_FD, &namespace)
+                        end.raw(&interface_header(0, 0)).text(IFLA_IFNAME, peer).attribute(IFLA_NET_NS_FD, &namespace)
                     })
                 })
             }),
