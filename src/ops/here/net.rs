@@ -141,12 +141,17 @@ pub fn end_lost_keeper(site: &Site) -> Result<()> {
 /// # Errors
 /// It cannot be started, or a port is taken meanwhile.
 pub fn revive(site: &Site) -> Result<()> {
-    let lives = |record: &ProjectRecord| record.keeper.as_ref().is_some_and(Identity::is_alive);
+    // One that was killed may still hold its ports, and serves nobody any more.
+    let lives = |record: &ProjectRecord| {
+        let keeper = record.keeper.as_ref().and_then(Identity::open);
+        keeper.is_some_and(|keeper| !keeper.is_ending())
+    };
     if site.record()?.as_ref().is_none_or(lives) {
         return Ok(());
     }
     let _lock = site.lock()?;
     let Some(mut record) = site.record()?.filter(|record| !lives(record)) else { return Ok(()) };
+    end_lost_keeper(site)?;
     let boxes = site.boxes()?;
     let running = boxes.values().filter(|known| known.is_running()).map(|known| &known.record.wanted);
     let plan = plan(&record, &record.network, running);
