@@ -3,7 +3,7 @@
 use crate::model::far::Answer;
 use crate::model::{BoxName, Failure, ProjectId, Protocol, Result};
 use crate::ops::here;
-use crate::sys::datagram::{SILENCE, hear_framed, write_framed};
+use crate::sys::datagram::{SILENCE, hear_framed, speak_framed};
 use crate::sys::framed::write_document;
 use crate::sys::linux::udp;
 use crate::sys::relay;
@@ -55,8 +55,8 @@ async fn open(project: ProjectId, name: BoxName, protocol: Protocol, port: u16) 
 /// Carries datagrams of `stream` to the first of `sockets` where somebody listens, and the answers back. Where nobody
 /// listens the first datagram is answered by an error; the next socket gets that datagram again.
 async fn converse(stream: Stream, sockets: Vec<OwnedFd>) -> io::Result<()> {
-    let (said, mut answers) = tokio::io::split(stream);
-    let mut heard = hear_framed(said);
+    let (said, answers) = tokio::io::split(stream);
+    let (mut heard, answers) = (hear_framed(said), speak_framed(answers));
     let Some(mut last) = heard.recv().await else { return Ok(()) };
     for socket in sockets {
         let into_box = tokio::net::UdpSocket::from_std(UdpSocket::from(socket))?;
@@ -70,7 +70,7 @@ async fn converse(stream: Stream, sockets: Vec<OwnedFd>) -> io::Result<()> {
                 }
                 answered = udp::receive(&into_box, <[u8]>::to_vec) => {
                     let Ok(answer) = answered else { break };
-                    write_framed(&mut answers, &answer).await?;
+                    let _ = answers.try_send(answer);
                 }
             }
         }

@@ -9,13 +9,17 @@ pub fn now_seconds() -> u64 {
 
 /// How long ago an RFC 3339 time in UTC was: `5s`, `3m`, `2h`, `4d`. `None`: it is no such time.
 pub fn age(time: &str, now_seconds: u64) -> Option<String> {
-    let passed = now_seconds.saturating_sub(unix_seconds(time)?);
-    Some(match passed {
-        0..60 => format!("{passed}s"),
-        60..3600 => format!("{}m", passed / 60),
-        3600..86_400 => format!("{}h", passed / 3600),
-        _ => format!("{}d", passed / 86_400),
-    })
+    Some(span(now_seconds.saturating_sub(unix_seconds(time)?)))
+}
+
+/// A length of time in its largest unit: `5s`, `3m`, `2h`, `4d`.
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.fraction]Z` (RFC 3339, section 5.6) as seconds since 1970.

@@ -23,11 +23,7 @@ mod table;
 mod trust;
 mod ui;
 mod up;
-#[cfg(target_os = "linux")]
-mod verbs;
-#[cfg(not(target_os = "linux"))]
-#[path = "verbs_elsewhere.rs"]
-mod verbs;
+mod vm;
 
 pub use arguments::{Arguments, Command};
 
@@ -111,6 +107,7 @@ fn dispatch(arguments: Arguments, ui: Arc<Ui>) -> Result<u8> {
         Command::Down(words) => lifecycle::run_down(&caller, &words),
         Command::Image(words) => image::run(&caller, &words),
         Command::Config(words) => config::run(&caller, &words),
+        Command::Vm(words) => vm::run(&caller, &words),
         Command::Doctor => doctor::run(&caller),
         Command::Completions(words) => completions::run(&caller, &words),
         // Went its own way: it has neither a project nor a person before it.

@@ -8,7 +8,9 @@ use super::place::{Placed, Sources};
 use super::problem::{Problem, Problems};
 use super::resolve::typed;
 use super::schema::schema_of;
+use super::sizes::{parse_size_bytes, size_text};
 use crate::model::settings::{ProxySettings, RegistrySettings, Settings};
+use crate::model::vm::{Accelerator, GuestPack, Idle, VmSettings};
 use crate::model::{ImageReference, Result};
 use crate::sys;
 use schemars::JsonSchema;
@@ -23,8 +25,8 @@ use std::path::{Path, PathBuf};
 pub struct SettingsFile {
     /// Where boxes run: `here`, `vm`, or `ssh://USER@HOST`. Default: `here` on Linux.
     pub place: Option<Placed<String>>,
-    /// The managed virtual machine. Not carried out by this version.
-    pub vm: Option<Placed<VmTable>>,
+    /// The managed virtual machine; read when it is started.
+    pub vm: VmTable,
     /// How a registry is reached: `[registries."docker.io"]`.
     pub registries: BTreeMap<Placed<String>, RegistryTable>,
     /// Proxies for pulling. Default: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment.
@@ -37,14 +39,19 @@ pub struct SettingsFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
-#[allow(dead_code)] // Read for its shape only, so that a slip in it is told now.
 pub struct VmTable {
-    /// Number of CPUs.
-    pub cpus: Option<u32>,
-    /// Memory, as `4g`.
-    pub memory: Option<String>,
-    /// Size of the disk, as `60g`.
-    pub disk: Option<String>,
+    /// Number of CPUs. Default: all that this computer has.
+    pub cpus: Option<Placed<u32>>,
+    /// Memory, as `4g`. Default: half of this computer's, at most 8 GB; what the guest does not use is given back.
+    pub memory: Option<Placed<String>>,
+    /// Size of the disk, as `100g`. Default: 60 GB, of which only what is written is taken. It can grow and not shrink.
+    pub disk: Option<Placed<String>>,
+    /// Minutes without a running box and without a connection after which the VM ends itself; 0: never. Default: 30.
+    pub idle: Option<u32>,
+    /// Guest pack: a file, or `HOST/NAME@sha256:…` in a registry. Default: the one that belongs to this program.
+    pub guest: Option<Placed<String>>,
+    /// `kvm`, `hvf` or `tcg`. Default: the fastest that works.
+    pub accelerator: Option<Placed<String>>,
 }
 
 /// `[registries.NAME]`
@@ -101,10 +108,6 @@ pub fn load_settings(path: &Path) -> Result<Settings> {
 }
 
 fn resolve(file: &SettingsFile, folder: &Path, problems: &mut Problems) -> Settings {
-    if let Some(vm) = &file.vm {
-        let what = "this version does not carry out `vm` yet";
-        problems.add(Problem::at(vm.span(), what).help("take it out; a later version of devenv will do it"));
-    }
     if let Some(place) = &file.place {
         let remote = place.value().strip_prefix("ssh://").is_some_and(|host| !host.is_empty());
         if !remote && !["here", "vm"].contains(&place.value().as_str()) {
@@ -129,10 +132,50 @@ fn resolve(file: &SettingsFile, folder: &Path, problems: &mut Problems) -> Setti
     let certificates = file.host.ca_certificates.iter().filter_map(|path| existing(path, folder, problems)).collect();
     Settings {
         place: file.place.as_ref().map(|place| place.value().clone()),
+        vm: vm(&file.vm, folder, problems),
         registries,
         proxy,
         ca_certificates: certificates,
     }
+}
+
+/// The smallest VM that does anything useful: the guest alone boots with 128 MB.
+const LEAST_MEMORY_BYTES: u64 = 256 << 20;
+/// The smallest disk that holds an image and a project.
+const LEAST_DISK_BYTES: u64 = 1 << 30;
+
+fn vm(table: &VmTable, folder: &Path, problems: &mut Problems) -> VmSettings {
+    let cpus = table.cpus.as_ref().and_then(|cpus| {
+        let wrong = || Problem::at(cpus.span(), "`vm.cpus` must be between 1 and 255");
+        problems.keep((1..=255).contains(cpus.value()).then_some(*cpus.value()).ok_or_else(wrong))
+    });
+    let accelerator = table.accelerator.as_ref().and_then(|word| {
+        let found =
+            [Accelerator::Kvm, Accelerator::Hvf, Accelerator::Tcg].into_iter().find(|a| a.name() == word.value());
+        let wrong = || Problem::at(word.span(), format!("\"{}\" is not an accelerator", word.value()));
+        problems.keep(found.ok_or_else(|| wrong().help("`kvm`, `hvf` or `tcg`")))
+    });
+    VmSettings {
+        cpus,
+        memory_bytes: vm_size(table.memory.as_ref(), LEAST_MEMORY_BYTES, problems),
+        disk_bytes: vm_size(table.disk.as_ref(), LEAST_DISK_BYTES, problems),
+        idle: table.idle.map(|minutes| if minutes == 0 { Idle::Never } else { Idle::Minutes(minutes) }),
+        guest: table.guest.as_ref().and_then(|text| match GuestPack::parse(text.value()) {
+            GuestPack::File(_) => existing(text, folder, problems).map(GuestPack::File),
+            artifact => Some(artifact),
+        }),
+        accelerator,
+    }
+}
+
+/// A size in whole MB, which is what QEMU and file systems can be given.
+fn vm_size(text: Option<&Placed<String>>, least_bytes: u64, problems: &mut Problems) -> Option<u64> {
+    let text = text?;
+    let size = parse_size_bytes(text.value()).map(|bytes| bytes & !((1 << 20) - 1)).and_then(|bytes| {
+        let too_small = || format!("{} is too small: at least {}", text.value(), size_text(least_bytes));
+        if bytes >= least_bytes { Ok(bytes) } else { Err(too_small()) }
+    });
+    problems.keep(size.map_err(|why| Problem::at(text.span(), why).help("as \"4g\"")))
 }
 
 fn registry(table: &RegistryTable, folder: &Path, problems: &mut Problems) -> RegistrySettings {

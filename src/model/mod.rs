@@ -1,8 +1,10 @@
 //! Plain data that every row above talks about. Nothing here does I/O, reads a clock or an environment.
 
+pub mod call;
 pub mod event;
 pub mod failure;
 pub mod far;
+pub mod frame;
 pub mod guest;
 pub mod host;
 pub mod image;
@@ -17,6 +19,9 @@ pub mod project;
 pub mod request;
 pub mod settings;
 pub mod status;
+pub mod sync;
+pub mod there;
+pub mod vm;
 pub mod wire;
 
 pub use event::{Event, Events};
@@ -30,3 +35,4 @@ pub use place::{Place, RemoteHost};
 pub use port::{HostPort, PortAddress, PortRequest, Protocol, PublishedPort};
 pub use project::{BoxWanted, NetworkWanted, Project, SecurityWanted};
 pub use settings::Settings;
+pub use vm::{VmPaths, VmSettings};

@@ -1,9 +1,9 @@
 //! The name server boxes ask, on the router's address.
 
-use super::ingress::accept_each;
 use super::names::{Names, Verdict, fail};
 use super::resolvers::Resolvers;
 use super::upstream::{self, Transport, read_framed, write_framed};
+use crate::sys::accept::accept_each;
 use hickory_proto::op::Message;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

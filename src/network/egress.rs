@@ -1,15 +1,15 @@
 //! The way out: connections and datagrams of boxes to anywhere else, carried on from the host's own namespace.
 
 use super::datagram::pass;
-use super::ingress::accept_each;
 use super::relay::{self, Pipes};
 use super::steered::SteeredSocket;
 use super::visit::visit;
+use crate::sys::accept::accept_each;
 use crate::sys::datagram::Conversations;
 use crate::sys::linux::netns::{Namespace, Visitor};
 use crate::sys::linux::nft::Network;
 use crate::sys::linux::socket;
-use crate::sys::relay::reset_on_close;
+use crate::sys::socket::reset_on_close;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;

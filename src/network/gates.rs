@@ -5,7 +5,8 @@ use super::ping;
 use crate::sys::linux::icmp;
 use crate::sys::linux::link::{self, Links};
 use crate::sys::linux::nft::{Network, Rules};
-use crate::sys::linux::socket;
+use crate::sys::linux::socket::transparent_udp;
+use crate::sys::socket::{bound_tcp, bound_udp, listen};
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -38,9 +39,9 @@ impl Gates {
     /// The name server's address is not there.
     pub fn open(subnet: Subnet, links: &Links, taken_over: bool) -> io::Result<Gates> {
         let gateway = SocketAddr::from((subnet.gateway(), DNS_PORT));
-        let listener = socket::bound_tcp(gateway)?;
-        socket::listen(&listener, BACKLOG)?;
-        let names = (listener, socket::bound_udp(gateway)?);
+        let listener = bound_tcp(gateway)?;
+        listen(&listener, BACKLOG)?;
+        let names = (listener, bound_udp(gateway)?);
         let inside = Network { address: subnet.address, prefix: subnet.prefix };
         let rules = match Rules::open(taken_over) {
             Ok(rules) => rules,
@@ -58,14 +59,14 @@ impl Gates {
 
 fn open_for_connections(rules: &Rules, inside: Network) -> io::Result<TcpListener> {
     rules.redirect_tcp("egress-tcp", inside, EGRESS_PORT, CLOSED_PORT)?;
-    let listener = socket::bound_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, EGRESS_PORT)))?;
-    socket::listen(&listener, BACKLOG)?;
+    let listener = bound_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, EGRESS_PORT)))?;
+    listen(&listener, BACKLOG)?;
     Ok(listener)
 }
 
 fn open_for_datagrams(rules: &Rules, inside: Network) -> io::Result<UdpSocket> {
     rules.capture_udp("egress-udp", inside, EGRESS_PORT, MARK)?;
-    socket::transparent_udp(EGRESS_PORT)
+    transparent_udp(EGRESS_PORT)
 }
 
 fn open_for_pings(rules: &Rules, inside: Network) -> io::Result<UdpSocket> {

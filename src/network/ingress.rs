@@ -3,19 +3,15 @@
 use super::relay::{self, Pipes};
 use super::visit::visit;
 use crate::model::Protocol;
+use crate::sys::accept::accept_each;
 use crate::sys::linux::netns::{Namespace, Visitor};
 use crate::sys::linux::socket;
-use crate::sys::relay::reset_on_close;
-use std::future::Future;
+use crate::sys::socket::reset_on_close;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-
-/// How long to leave connections unaccepted when descriptors or memory have run out.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// The port of a box, and how to get there.
 #[derive(Clone)]
@@ -79,26 +75,4 @@ pub async fn serve(listener: Arc<TcpListener>, target: Target) {
         }
     })
     .await;
-}
-
-/// Accepts connections for ever and has each handled by a task of its own.
-pub async fn accept_each<F: Future<Output = ()> + Send + 'static>(
-    listener: &TcpListener,
-    handle: impl Fn(TcpStream, SocketAddr) -> F,
-) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, client)) => drop(tokio::spawn(handle(stream, client))),
-            Err(error) if concerns_one_connection(&error) => {}
-            // Out of descriptors or memory: connections wait in the backlog.
-            Err(_) => tokio::time::sleep(PAUSE).await,
-        }
-    }
-}
-
-fn concerns_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
 }

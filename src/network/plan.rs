@@ -1,9 +1,9 @@
 //! What a plan of the network means against what is there. Pure.
 
 use super::address::Subnet;
-use super::publish::Place;
 use crate::model::wire::NetworkPlan;
-use crate::model::{BoxName, Failure, HostPort, PortRequest, Result};
+use crate::model::{BoxName, Failure, Result};
+use crate::sys::ports::{Place, exact_place};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -46,14 +46,6 @@ pub fn check(plan: &NetworkPlan) -> Result<Subnet> {
     Ok(subnet)
 }
 
-/// The place a request insists on.
-pub fn exact_place(request: &PortRequest) -> Option<Place> {
-    match request.host {
-        HostPort::Exactly(number) => Some((request.address, number, request.protocol)),
-        HostPort::Preferred => None,
-    }
-}
-
 /// Which boxes of the plan stay, and which that are there go.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -76,7 +68,7 @@ pub fn compare(plan: &NetworkPlan, there: &BTreeMap<BoxName, Ipv4Addr>) -> Diffe
 mod tests {
     use super::*;
     use crate::model::wire::BoxNetwork;
-    use crate::model::{PortAddress, Protocol};
+    use crate::model::{HostPort, PortAddress, PortRequest, Protocol};
 
     fn wanted(name: &str, last: u8, ports: &[u16]) -> BoxNetwork {
         let request = |number: &u16| PortRequest {

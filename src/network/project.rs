@@ -1,36 +1,21 @@
 //! The whole network of one project, made as a plan says: all of it, or nothing changes.
 
 use super::address::Subnet;
-use super::bind::{Bound, Given};
-use super::ingress::Target;
+use super::datagram;
+use super::ingress::{self, Target};
 use super::plan::{self, Difference};
-use super::publish::{Opening, Place, Publication};
 use super::relay::Pipes;
 use super::router::{Plugged, Router};
 use super::visit::create;
 use crate::model::wire::{BoxNetwork, NetworkPlan, Survivor};
-use crate::model::{BoxName, Failure, PortRequest, PublishedPort, Result, Trying};
+use crate::model::{BoxName, Failure, PublishedPort, Result, Trying};
 use crate::sys::linux::netns::{Namespace, Visitor};
+use crate::sys::ports::{Board, Given, Listener, Prepared, Refusal, Wanted};
+use crate::sys::task::Task;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-
-/// Why a plan was not carried out.
-pub enum Refusal {
-    /// A port that has to be at one number is in use there.
-    PortTaken {
-        name: BoxName,
-        request: PortRequest,
-    },
-    Failed(Failure),
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Refusal {
-        Refusal::Failed(failure)
-    }
-}
 
 /// What is certain of a network whose making has begun.
 pub struct Begun {
@@ -47,19 +32,14 @@ pub struct Unfinished {
     router: Option<Namespace>,
     come: Vec<(BoxNetwork, Namespace)>,
     go: BTreeSet<BoxName>,
-    openings: Openings,
-    kept: BTreeSet<Place>,
+    ports: Prepared,
     names: BTreeMap<BoxName, Ipv4Addr>,
     resolvers: Vec<IpAddr>,
 }
 
-/// Ports that are open and not served yet, each with the box it is of.
-type Openings = Vec<(BoxName, Opening)>;
-
 struct Attached {
     plugged: Plugged,
     namespace: Namespace,
-    published: Vec<Publication>,
 }
 
 /// What is there.
@@ -68,6 +48,7 @@ pub struct ProjectNetwork {
     pipes: Pipes,
     router: Option<Router>,
     boxes: BTreeMap<BoxName, Attached>,
+    ports: Board,
 }
 
 impl ProjectNetwork {
@@ -77,7 +58,13 @@ impl ProjectNetwork {
     /// No thread can be started.
     pub fn new() -> Result<ProjectNetwork> {
         let visitor = Visitor::start().trying(|| "cannot start the thread that visits namespaces")?;
-        Ok(ProjectNetwork { visitor, pipes: Pipes::default(), router: None, boxes: BTreeMap::new() })
+        Ok(ProjectNetwork {
+            visitor,
+            pipes: Pipes::default(),
+            router: None,
+            boxes: BTreeMap::new(),
+            ports: Board::default(),
+        })
     }
 
     /// Takes over what boxes that run have; their ports are published by the next plan. Returns what could not be
@@ -113,7 +100,7 @@ impl ProjectNetwork {
         let (router, plugged) = Router::take_over(&self.visitor, namespace, &self.pipes).await?;
         for plugged in plugged {
             let namespace = router.namespace.clone();
-            self.boxes.insert(plugged.name.clone(), Attached { plugged, namespace, published: Vec::new() });
+            self.boxes.insert(plugged.name.clone(), Attached { plugged, namespace });
         }
         self.router = Some(router);
         Ok(())
@@ -161,18 +148,21 @@ impl ProjectNetwork {
             }
             difference.go = self.boxes.keys().cloned().collect();
         }
-        let (mut openings, kept) = self.open_ports(plan, &difference, &mut given)?;
-        let notes = openings.iter_mut().filter_map(|(_, opening)| opening.note.take()).collect();
+        let wanted: Vec<Wanted<'_>> = plan.boxes.iter().map(|b| wanted_ports(b, &difference)).collect();
+        let mut prepared = self.ports.prepare(&wanted, &mut given)?;
+        let notes = prepared.take_notes();
         let router = if keeps_router { None } else { Some(self.make_namespace().await?) };
         let mut come = Vec::new();
         for wanted in plan.boxes.iter().filter(|b| difference.come.contains(&b.name)) {
             come.push((wanted.clone(), self.make_namespace().await?));
         }
-        let ports = self.ports(plan, &openings, &kept);
+        let mut opened = self.ports.ports_after(&prepared);
+        let of = |b: &BoxNetwork| (b.name.clone(), opened.remove(&b.name).unwrap_or_default());
+        let ports = plan.boxes.iter().map(of).collect();
         let namespaces = self.namespaces(plan, router.as_ref(), &come)?;
         let names = plan.boxes.iter().map(|wanted| (wanted.name.clone(), wanted.address)).collect();
         let resolvers = plan.dns.clone();
-        let rest = Unfinished { subnet, router, come, go: difference.go, openings, kept, names, resolvers };
+        let rest = Unfinished { subnet, router, come, go: difference.go, ports: prepared, names, resolvers };
         Ok((Begun { ports, notes, namespaces }, rest))
     }
 
@@ -196,91 +186,36 @@ impl ProjectNetwork {
         let come = plug_all(router, rest.come).await?;
         // From here on nothing can fail.
         let old = made.and_then(|router| self.router.replace(router));
+        self.ports.retire(&rest.ports).await;
         self.remove(&rest.go, old.as_ref()).await;
         self.boxes.extend(come);
-        self.serve(rest.openings, &rest.kept).await;
+        self.serve(rest.ports);
         let Some(router) = &self.router else { return Ok(Vec::new()) };
         router.set_names(rest.names, &rest.resolvers);
         Ok(router.notes.clone())
     }
 
-    /// Opens what the plan asks for beyond what is kept. Those that insist on a number come first.
-    fn open_ports(
-        &self,
-        plan: &NetworkPlan,
-        difference: &Difference,
-        given: &mut Given,
-    ) -> std::result::Result<(Openings, BTreeSet<Place>), Refusal> {
-        let (kept, mut spare) = self.divide_published(plan, difference);
-        let mut wanted: Vec<(&BoxNetwork, &PortRequest)> =
-            plan.boxes.iter().flat_map(|b| b.ports.iter().map(move |request| (b, request))).collect();
-        wanted.retain(|(b, request)| !self.is_kept(&b.name, request, &kept));
-        wanted.sort_by_key(|(_, request)| plan::exact_place(request).is_none());
-        let mut openings = Vec::new();
-        for (b, request) in wanted {
-            openings.push((b.name.clone(), Opening::open(&b.name, request, &b.remembered, &mut spare, given)?));
-        }
-        Ok((openings, kept))
-    }
-
-    /// Which published ports stay as they are, and the sockets of the others.
-    fn divide_published(
-        &self,
-        plan: &NetworkPlan,
-        difference: &Difference,
-    ) -> (BTreeSet<Place>, BTreeMap<Place, Bound>) {
-        let (mut kept, mut spare) = (BTreeSet::new(), BTreeMap::new());
-        let asked: BTreeMap<&BoxName, &[PortRequest]> = plan.boxes.iter().map(|b| (&b.name, &*b.ports)).collect();
-        let insisted: BTreeSet<Place> =
-            plan.boxes.iter().flat_map(|b| &b.ports).filter_map(plan::exact_place).collect();
-        for (name, attached) in &self.boxes {
-            let stays = difference.stay.contains(name);
-            let requests = asked.get(name).copied().unwrap_or_default();
-            for published in &attached.published {
-                let place = published.place();
-                // A number that was free to choose gives way to a box that insists on it.
-                let displaced = plan::exact_place(&published.request).is_none() && insisted.contains(&place);
-                if stays && requests.contains(&published.request) && !displaced {
-                    kept.insert(place);
-                } else {
-                    spare.insert(place, published.bound());
-                }
-            }
-        }
-        (kept, spare)
-    }
-
-    fn is_kept(&self, name: &BoxName, request: &PortRequest, kept: &BTreeSet<Place>) -> bool {
-        let published = self.boxes.get(name).map_or(&[][..], |attached| &attached.published);
-        published.iter().any(|p| p.request == *request && kept.contains(&p.place()))
-    }
-
     /// Takes boxes away. With another router, theirs is `old` and ends with it.
     async fn remove(&mut self, names: &BTreeSet<BoxName>, old: Option<&Router>) {
         for name in names {
-            let Some(mut attached) = self.boxes.remove(name) else { continue };
-            for published in attached.published.drain(..) {
-                published.close().await;
-            }
+            let Some(attached) = self.boxes.remove(name) else { continue };
             if let Some(router) = old.or(self.router.as_ref()) {
                 router.unplug(&attached.plugged).await;
             }
         }
     }
 
-    /// Ends what is not kept, and serves what was opened.
-    async fn serve(&mut self, openings: Openings, kept: &BTreeSet<Place>) {
-        for attached in self.boxes.values_mut() {
-            let closing = attached.published.extract_if(.., |published| !kept.contains(&published.place()));
-            for published in closing.collect::<Vec<_>>() {
-                published.close().await;
-            }
-        }
-        for (name, opening) in openings {
-            let Some(target) = self.target(&name, 0) else { continue };
-            let Some(attached) = self.boxes.get_mut(&name) else { continue };
-            attached.published.push(opening.serve(&target));
-        }
+    /// Serves what was opened.
+    fn serve(&mut self, ports: Prepared) {
+        let mut board = std::mem::take(&mut self.ports);
+        board.serve(ports, |name, port, listener| {
+            let target = self.target(name, port)?;
+            Some(match listener {
+                Listener::Tcp(listener) => Task::start(ingress::serve(listener, target)),
+                Listener::Udp(socket) => Task::start(datagram::serve(socket, target)),
+            })
+        });
+        self.ports = board;
     }
 
     /// The port of a box, and how to get there; `None`: there is no such box.
@@ -293,24 +228,6 @@ impl ProjectNetwork {
             port,
             pipes: self.pipes.clone(),
         })
-    }
-
-    /// The ports of each box when all is done.
-    fn ports(
-        &self,
-        plan: &NetworkPlan,
-        openings: &Openings,
-        kept: &BTreeSet<Place>,
-    ) -> BTreeMap<BoxName, Vec<PublishedPort>> {
-        let of = |name: &BoxName| {
-            let published = self.boxes.get(name).map_or(&[][..], |attached| &attached.published);
-            let staying = published.iter().filter(|published| kept.contains(&published.place()));
-            let opened = openings.iter().filter(|(owner, _)| owner == name).map(|(_, opening)| opening.port.clone());
-            let mut ports: Vec<PublishedPort> = staying.map(|published| published.port.clone()).chain(opened).collect();
-            ports.sort();
-            ports
-        };
-        plan.boxes.iter().map(|wanted| (wanted.name.clone(), of(&wanted.name))).collect()
     }
 
     fn namespaces(
@@ -335,7 +252,7 @@ async fn plug_all(router: &mut Router, boxes: Vec<(BoxNetwork, Namespace)>) -> R
     let mut come: Vec<(BoxName, Attached)> = Vec::new();
     for (wanted, namespace) in boxes {
         match router.plug(&wanted.name, wanted.address, &namespace).await {
-            Ok(plugged) => come.push((wanted.name, Attached { plugged, namespace, published: Vec::new() })),
+            Ok(plugged) => come.push((wanted.name, Attached { plugged, namespace })),
             Err(failure) => {
                 for (_, attached) in &come {
                     router.unplug(&attached.plugged).await;
@@ -345,4 +262,10 @@ async fn plug_all(router: &mut Router, boxes: Vec<(BoxNetwork, Namespace)>) -> R
         }
     }
     Ok(come)
+}
+
+/// The ports of a box, which stay open where the box does.
+fn wanted_ports<'p>(wanted: &'p BoxNetwork, difference: &Difference) -> Wanted<'p> {
+    let stays = difference.stay.contains(&wanted.name);
+    Wanted { name: &wanted.name, ports: &wanted.ports, remembered: &wanted.remembered, stays }
 }

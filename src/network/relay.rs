@@ -2,7 +2,7 @@
 
 use crate::sys::linux::socket;
 use crate::sys::linux::splice::Pipe;
-use crate::sys::relay::reset_on_close;
+use crate::sys::socket::reset_on_close;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::Interest;

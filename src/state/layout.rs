@@ -8,11 +8,16 @@
 //! DATA/projects/ID/keeper.log
 //! DATA/projects/ID/boxes/NAME/         box.json, exit.json, log, hosts, resolv.conf, layer/, work/, root/
 //! DATA/volumes/ID/NAME/                volumes: outlive `down`
+//! DATA/trees/ID/KEY                    on a far side: the folder or file of another computer that a mount names
+//! DATA/computer                        this computer's name among those that use one remote host
+//! DATA/there/ID/                       a project that runs elsewhere: lock, project.json, keeper.log, sync/
+//! DATA/vm/…                            the managed VM (`model::VmPaths`)
+//! RUN/vm/qmp.sock
 //! RUN/ID/keeper.sock
 //! RUN/oci/CONTAINER/                   state.json, start.sock, seccomp-N.bpf: `devenv oci`
 //! ```
 
-use crate::model::{BoxName, Failure, Host, ProjectId, Result, Trying, VolumeName};
+use crate::model::{BoxName, Failure, Host, ProjectId, Result, Trying, VmPaths, VolumeName};
 use crate::sys::environment::{path_variable, variable};
 use crate::sys::fs::make_folder;
 use std::path::{Path, PathBuf};
@@ -62,6 +67,11 @@ impl Layout {
         [&self.data, &self.run]
     }
 
+    /// The folder of sockets.
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
     /// The folder of all that is kept.
     pub fn data(&self) -> &Path {
         &self.data
@@ -81,8 +91,23 @@ impl Layout {
         self.run.join("oci")
     }
 
+    /// The managed VM.
+    pub fn vm(&self) -> VmPaths {
+        VmPaths::new(self.data.join("vm"), self.run.join("vm"))
+    }
+
     pub fn projects(&self) -> PathBuf {
         self.data.join("projects")
+    }
+
+    /// Where the folder or file `source` of the computer that a project belongs to is kept on this one.
+    pub fn tree(&self, id: &ProjectId, source: &Path) -> PathBuf {
+        self.trees(id).join(ProjectId::of_folder(source).as_str())
+    }
+
+    /// All of a project's trees.
+    pub fn trees(&self, id: &ProjectId) -> PathBuf {
+        self.data.join("trees").join(id.as_str())
     }
 
     pub fn project(&self, id: &ProjectId) -> ProjectPaths {

@@ -1,1 +1,35 @@
 //! Two trees, one truth: keeps a folder the same on both sides of a byte stream.
+//!
+//! Each side has a `replica` that reads its tree and does what it is told; the `controller` on the host knows both trees
+//! and what they last agreed on, plans rounds (`reconcile`) and moves content between them. The replica of the far side
+//! is spoken to over a stream (`far`), in the same words (`message`) as the one in this process.
+
+mod apply;
+mod bulk;
+mod commands;
+mod controller;
+pub mod far;
+mod guard;
+mod issue;
+mod link;
+mod message;
+mod one_way;
+mod path;
+mod patterns;
+mod reconcile;
+mod replica;
+mod scan;
+mod session;
+mod stage;
+mod store;
+mod trash;
+mod tree;
+mod watch;
+mod wire;
+mod worker;
+
+pub use replica::Owner;
+pub use session::{Opener, Session, SessionStart};
+
+#[cfg(test)]
+mod tests;

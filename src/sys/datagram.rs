@@ -16,7 +16,7 @@ pub const SILENCE: Duration = Duration::from_secs(120);
 pub const LARGEST: usize = 65_507;
 /// Conversations of one port, and datagrams waiting in one: more are dropped, as UDP may.
 const CONVERSATIONS: usize = 2_048;
-pub const WAITING: usize = 64;
+const WAITING: usize = 64;
 
 thread_local! {
     /// Holds a datagram while it is passed on: one for all sockets, so that a quiet conversation costs no memory.
@@ -107,4 +107,20 @@ pub fn hear_framed(mut stream: impl AsyncRead + Send + Unpin + 'static) -> Recei
         }
     });
     receiver
+}
+
+/// Has every datagram that is given to the end that is returned said on `stream`. Nobody who talks in both directions
+/// waits for this: where it is full a datagram is lost, as UDP may.
+pub fn speak_framed(mut stream: impl AsyncWrite + Send + Unpin + 'static) -> Sender<Vec<u8>> {
+    let (sender, mut receiver) = channel::<Vec<u8>>(WAITING);
+    tokio::spawn(async move {
+        while let Some(datagram) = receiver.recv().await {
+            if write_framed(&mut stream, &datagram).await.is_err() {
+                return;
+            }
+        }
+        // The other side may be gone already.
+        let _ = stream.shutdown().await;
+    });
+    sender
 }

@@ -39,11 +39,24 @@ pub fn make_folder(path: &Path) -> Result<()> {
 /// # Errors
 /// The disk is full or the folder not writable; the old file is then untouched and the temporary one removed.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    write_with_mode(path, content, 0o666)
+}
+
+/// As [`write_atomically`], for what only its owner may read.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_secret(path: &Path, content: &[u8]) -> Result<()> {
+    write_with_mode(path, content, 0o600)
+}
+
+fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
     let written = (|| {
-        let mut file = File::create(&temporary)?;
+        let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, path)
@@ -101,24 +114,33 @@ fn open_folders(path: &Path) {
 }
 
 /// An exclusive lock on a file, held until dropped; the kernel lets go of it when the process dies.
-pub struct Lock(File);
+pub struct Lock(Option<File>);
 
 impl Lock {
     /// Whether the file at `path` is still the one that is locked: it may have been removed, and made again by others.
     pub fn is_at(&self, path: &Path) -> bool {
         use std::os::unix::fs::MetadataExt;
         let number = |facts: fs::Metadata| (facts.dev(), facts.ino());
-        match (self.0.metadata(), fs::metadata(path)) {
-            (Ok(own), Ok(there)) => number(own) == number(there),
+        match (self.0.as_ref().map(File::metadata), fs::metadata(path)) {
+            (Some(Ok(own)), Ok(there)) => number(own) == number(there),
             _ => false,
         }
+    }
+}
+
+impl Lock {
+    /// The locked file, for a process that inherits it: the lock then holds until the last process with it has ended.
+    pub fn into_file(mut self) -> File {
+        self.0.take().expect("only this takes the file away")
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // Closing is not enough: a child between fork and exec still has the file. Failing, the kernel does it later.
-        let _ = self.0.unlock();
+        if let Some(file) = &self.0 {
+            let _ = file.unlock();
+        }
     }
 }
 
@@ -129,14 +151,14 @@ impl Drop for Lock {
 pub fn lock(path: &Path, waiting: impl FnOnce()) -> Result<Lock> {
     let file = open_lock(path)?;
     match file.try_lock() {
-        Ok(()) => return Ok(Lock(file)),
+        Ok(()) => return Ok(Lock(Some(file))),
         Err(fs::TryLockError::WouldBlock) => waiting(),
         Err(fs::TryLockError::Error(error)) => {
             return Err(Failure::because(format!("cannot lock {}", path.display()), error));
         }
     }
     file.lock().trying(|| format!("cannot lock {}", path.display()))?;
-    Ok(Lock(file))
+    Ok(Lock(Some(file)))
 }
 
 /// Takes the lock on `path` if nobody else has it; `None` when somebody has.
@@ -146,7 +168,7 @@ pub fn lock(path: &Path, waiting: impl FnOnce()) -> Result<Lock> {
 pub fn try_lock(path: &Path) -> Result<Option<Lock>> {
     let file = open_lock(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(Lock(file))),
+        Ok(()) => Ok(Some(Lock(Some(file)))),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(error)) => Err(Failure::because(format!("cannot lock {}", path.display()), error)),
     }
@@ -159,7 +181,68 @@ pub fn try_lock(path: &Path) -> Result<Option<Lock>> {
 pub fn lock_shared(path: &Path) -> Result<Lock> {
     let file = open_lock(path)?;
     file.lock_shared().trying(|| format!("cannot lock {}", path.display()))?;
-    Ok(Lock(file))
+    Ok(Lock(Some(file)))
+}
+
+/// Whether somebody holds a lock on `path` alone (flock(2)). Who asks does not stand in another's way.
+///
+/// # Errors
+/// The file is there and cannot be opened.
+pub fn is_locked(path: &Path) -> Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Failure::because(format!("cannot open the lock {}", path.display()), error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(fs::TryLockError::WouldBlock) => Ok(true),
+        Err(fs::TryLockError::Error(error)) => Err(Failure::because(format!("cannot lock {}", path.display()), error)),
+    }
+}
+
+/// The process that has a record lock on `path` (fcntl(2), F_GETLK), as the kernel knows it.
+pub fn record_lock_holder(path: &Path) -> Option<u32> {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let file = File::open(path).ok()?;
+    let mut lock =
+        libc::flock { l_type: libc::F_RDLCK as _, l_whence: libc::SEEK_SET as _, l_start: 0, l_len: 0, l_pid: 0 };
+    fcntl(&file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+    let is_held = lock.l_type != libc::F_UNLCK as libc::c_short;
+    u32::try_from(lock.l_pid).ok().filter(|pid| is_held && *pid > 0)
+}
+
+/// Bytes that this user can still write to the file system that holds `path` (statvfs(3)).
+///
+/// # Errors
+/// There is no such path.
+pub fn free_bytes(path: &Path) -> Result<u64> {
+    let facts = nix::sys::statvfs::statvfs(path).trying(|| format!("cannot look at the disk of {}", path.display()))?;
+    // Their types differ between systems.
+    #[allow(clippy::unnecessary_cast)]
+    Ok(facts.blocks_available() as u64 * facts.fragment_size() as u64)
+}
+
+/// Size of the blocks that are left out when they are empty.
+const SPARSE_BLOCK_BYTES: usize = 4096;
+
+/// Writes a new file in which runs of zeroes take no room.
+///
+/// # Errors
+/// The disk is full or the folder not writable.
+pub fn write_sparse(path: &Path, content: &[u8]) -> Result<()> {
+    use std::os::unix::fs::FileExt;
+    let written = (|| {
+        let file = File::create(path)?;
+        file.set_len(content.len() as u64)?;
+        for (index, block) in content.chunks(SPARSE_BLOCK_BYTES).enumerate() {
+            if block.iter().any(|byte| *byte != 0) {
+                file.write_all_at(block, (index * SPARSE_BLOCK_BYTES) as u64)?;
+            }
+        }
+        file.sync_all()
+    })();
+    written.trying(|| format!("cannot write {}", path.display()))
 }
 
 fn open_lock(path: &Path) -> Result<File> {
@@ -238,4 +321,15 @@ pub fn make_private_folder(path: &Path) -> Result<()> {
     }
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
         .trying(|| format!("cannot set the permissions of {}", path.display()))
+}
+
+/// Bytes nobody can guess, from the kernel.
+///
+/// # Errors
+/// `/dev/urandom` cannot be read.
+pub fn random_bytes<const COUNT: usize>() -> Result<[u8; COUNT]> {
+    use std::io::Read;
+    let mut bytes = [0; COUNT];
+    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    read.trying(|| "cannot read /dev/urandom").map(|()| bytes)
 }

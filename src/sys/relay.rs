@@ -1,10 +1,9 @@
 //! A TCP connection and a stream of any kind joined: what one side says the other hears, until both have ended.
 
+use crate::sys::socket::reset_on_close;
 use crate::sys::stream::Duplex;
-use nix::sys::socket::{setsockopt, sockopt};
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,26 +19,39 @@ thread_local! {
     static PASSING: RefCell<Vec<u8>> = RefCell::new(vec![0; MOVED_BYTES]);
 }
 
-/// Joins `socket` and `stream`. A side that ends its sending is passed on as such; an error resets both.
+/// Joins `socket` and `stream`. A side that ends its sending is passed on as such. An error resets both, and so does
+/// dropping this before the end.
 ///
 /// # Errors
 /// One of them broke.
-pub async fn join(mut socket: TcpStream, mut stream: impl Duplex) -> io::Result<()> {
+pub async fn join(socket: TcpStream, stream: impl Duplex) -> io::Result<()> {
     // Small writes are passed on as they come. It can only fail on a connection that is gone.
     let _ = socket.set_nodelay(true);
+    let mut joined = Joined { socket, stream, done: false };
     let (mut there, mut back) = (Direction::default(), Direction::default());
-    let joined = std::future::poll_fn(|context| {
-        let there = there.poll(context, &mut socket, &mut stream)?;
-        let back = back.poll(context, &mut stream, &mut socket)?;
+    let both = std::future::poll_fn(|context| {
+        let Joined { socket, stream, .. } = &mut joined;
+        let there = there.poll(context, socket, stream)?;
+        let back = back.poll(context, stream, socket)?;
         if there.is_ready() && back.is_ready() { Poll::Ready(io::Result::Ok(())) } else { Poll::Pending }
     });
-    joined.await.inspect_err(|_| reset_on_close(&socket))
+    both.await?;
+    joined.done = true;
+    Ok(())
 }
 
-/// Has the socket reset its connection when it is closed, so that the other side sees an error rather than an end.
-pub fn reset_on_close(socket: impl AsFd) {
-    // It can only fail on something that is no socket.
-    let _ = setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
+struct Joined<S> {
+    socket: TcpStream,
+    stream: S,
+    done: bool,
+}
+
+impl<S> Drop for Joined<S> {
+    fn drop(&mut self) {
+        if !self.done {
+            reset_on_close(&self.socket);
+        }
+    }
 }
 
 /// One direction of a joined pair.

@@ -1,7 +1,7 @@
 //! What programs in boxes do: this test binary again, started in a box's namespace with a role.
 
 use devenv::sys::linux::icmp::{self, Echo};
-use devenv::sys::linux::socket;
+use devenv::sys::socket;
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
 use std::io::{Read, Write};

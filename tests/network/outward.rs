@@ -71,7 +71,7 @@ fn projects_do_not_reach_each_other() {
 fn two_hundred_boxes() {
     let mut world = World::new();
     // The descriptors of all of them arrive here.
-    devenv::sys::linux::socket::raise_descriptor_limit();
+    devenv::sys::socket::raise_descriptor_limit();
     let boxes: Vec<_> = (0..200).map(|number| wanted(&format!("b{number}"), 2 + number as u8, &[])).collect();
     let set = world.set(&plan(boxes.clone()));
     assert_eq!(set.boxes.len(), 200);
@@ -85,7 +85,7 @@ fn two_hundred_boxes() {
 #[test]
 fn more_boxes_than_one_message_has_descriptors() {
     let mut world = World::new();
-    devenv::sys::linux::socket::raise_descriptor_limit();
+    devenv::sys::socket::raise_descriptor_limit();
     let mut boxes = Vec::new();
     for number in 0..300u16 {
         let mut wanted = wanted(&format!("b{number}"), 2, &[]);

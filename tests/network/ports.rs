@@ -166,5 +166,5 @@ fn an_aborted_connection_is_reset_on_the_other_side() {
 }
 
 fn raise_limit() {
-    devenv::sys::linux::socket::raise_descriptor_limit();
+    devenv::sys::socket::raise_descriptor_limit();
 }

@@ -166,6 +166,8 @@ impl Dialogue<'_> {
     async fn ended(&mut self) -> Trouble {
         let status = timeout(END_PATIENCE, self.session.child.wait()).await;
         let code = status.ok().and_then(std::result::Result::ok).and_then(|status| status.code());
+        // It closes its output before it says why.
+        let _ = timeout(END_PATIENCE, self.session.complaint.closed()).await;
         let complaint = self.session.complaint.text();
         if self.heard {
             let what = format!("the session on {} broke while devenv's program was put there", self.remote);

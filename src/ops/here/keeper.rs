@@ -2,12 +2,13 @@
 
 use crate::model::Protocol;
 use crate::model::wire::{KeeperReply, KeeperRequest, KeeperStart, NetworkPlan};
-use crate::model::{BoxName, Failure, HostPort, PortAddress, PortRequest, PublishedPort, Result, Trying};
-use crate::network::holder::{self, Holder};
+use crate::model::{BoxName, Failure, HostPort, PortAddress, PublishedPort, Result, Trying};
+use crate::sys::detached::{self, Detached};
 use crate::sys::linux::descriptors;
-use crate::sys::linux::detached::{self, Detached};
 use crate::sys::linux::pidfd::Process;
-use crate::sys::linux::{pipe, signal, socket, unix};
+use crate::sys::linux::{pipe, signal, unix};
+use crate::sys::ports::{Holder, describe_taken, find_holder};
+use crate::sys::socket::{bound_tcp, bound_udp};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -86,7 +87,9 @@ impl Keeper {
         .into();
         // The socket tells people who look at processes whose keeper it is.
         let arguments = [OsStr::new(ENTRY), socket.as_os_str()];
-        detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra: listener.into() })
+        // It outlives whoever starts it: none of that environment is its business.
+        let extra = listener.into();
+        detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra, keeps_environment: false })
             .trying(|| format!("cannot start the keeper ({})", program.display()))?;
         unix::connect(socket).trying(|| "the keeper does not listen").and_then(Keeper::over)
     }
@@ -254,7 +257,7 @@ pub fn find_taken<'p>(
         _ => None,
     });
     let (name, request, _) = fixed.find(|(_, request, port)| {
-        match holder::find(request.address, *port, request.protocol) {
+        match find_holder(request.address, *port, request.protocol) {
             // A keeper that was started and not recorded yet, when `up` was killed.
             Some(Holder::Process { pid, .. }) => !own_keeper(pid),
             holder => holder.is_some(),
@@ -281,8 +284,8 @@ pub fn bind_privileged(plan: &NetworkPlan) -> Vec<OwnedFd> {
     });
     let privileged = addresses.filter(|(address, _)| address.port() != 0 && address.port() < first_free);
     let bind = |(address, protocol): (SocketAddr, Protocol)| match protocol {
-        Protocol::Tcp => socket::bound_tcp(address).map(OwnedFd::from),
-        Protocol::Udp => socket::bound_udp(address).map(OwnedFd::from),
+        Protocol::Tcp => bound_tcp(address).map(OwnedFd::from),
+        Protocol::Udp => bound_udp(address).map(OwnedFd::from),
     };
     privileged.filter_map(|wanted| bind(wanted).ok()).collect()
 }
@@ -309,20 +312,4 @@ fn unexpected(reply: &KeeperReply) -> Failure {
         _ => Failure::new("the keeper answered something else than it was asked")
             .hint("it may be of another version: `devenv stop`, then `devenv up`"),
     }
-}
-
-fn describe_taken(name: &BoxName, request: &PortRequest) -> Failure {
-    let HostPort::Exactly(port) = request.host else { return Failure::new("a port is taken") };
-    let PortRequest { address, box_port, protocol, .. } = request;
-    let what = format!("cannot publish port {box_port} of {name} at {address} port {port} ({protocol})");
-    let why = match holder::find(*address, port, *protocol) {
-        Some(Holder::Process { pid, name }) => format!("it is held by {name}, process {pid}"),
-        Some(Holder::User(user)) => {
-            format!("it is held by a process of another user (uid {user}), which cannot be looked into")
-        }
-        None => "it is taken".to_owned(),
-    };
-    Failure::because(what, why).hint(format!(
-        "end that program, or write another number before the colon, or `{box_port}` alone for a free one"
-    ))
 }

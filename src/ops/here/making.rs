@@ -8,6 +8,7 @@ use crate::engine::payload::DEFAULT_PATH;
 use crate::engine::spec::{Bind, BoxSpec};
 use crate::engine::{birth, limits, seccomp, spec};
 use crate::image::ImageConfig;
+use crate::model::call::Person;
 use crate::model::{BoxWanted, Failure, ImageSource, Limits, Result, Trying};
 use crate::state::record::box_names;
 use crate::state::{BoxPaths, BoxRecord, Life};
@@ -183,18 +184,18 @@ pub fn root_of(site: &Site, wanted: &BoxWanted, layers: &[PathBuf], upper: PathB
 
 /// The user of a box's programs when nobody names another: the host's user in `dev`, the image's in a service.
 pub fn default_user(site: &Site, wanted: &BoxWanted, config: &ImageConfig) -> String {
-    let host = &site.computer.host;
+    let person = &site.computer.person;
     match (&wanted.user, wanted.name.is_dev()) {
         (Some(user), _) => user.clone(),
-        (None, true) => format!("{}:{}", host.uid, host.gid),
+        (None, true) => format!("{}:{}", person.uid, person.gid),
         (None, false) => config.user.clone().unwrap_or_else(|| "0".into()),
     }
 }
 
 fn account(site: &Site) -> HostAccount {
-    let host = &site.computer.host;
-    let home = if host.uid == 0 { "/root".into() } else { format!("/home/{}", host.user_name) };
-    HostAccount { name: host.user_name.clone(), uid: host.uid, gid: host.gid, home }
+    let Person { name, uid, gid } = site.computer.person.clone();
+    let home = if uid == 0 { "/root".into() } else { format!("/home/{name}") };
+    HostAccount { name, uid, gid, home }
 }
 
 fn environment(wanted: &BoxWanted, config: &ImageConfig, zone: Option<&str>) -> Vec<(String, String)> {
@@ -227,7 +228,8 @@ fn binds(site: &Site, wanted: &BoxWanted, paths: &BoxPaths) -> Result<Vec<Bind>>
         file(paths.hostname(), "/etc/hostname"),
     ];
     for mount in &wanted.mounts {
-        if !mount.source.exists() {
+        let source = site.source_of(mount);
+        if !source.exists() {
             return Err(Failure::new(format!(
                 "cannot mount {} in {}: it does not exist",
                 mount.source.display(),
@@ -235,7 +237,7 @@ fn binds(site: &Site, wanted: &BoxWanted, paths: &BoxPaths) -> Result<Vec<Bind>>
             ))
             .hint("make it, or change `mounts`"));
         }
-        binds.push(Bind { source: mount.source.clone(), target: mount.target.clone(), readonly: mount.readonly });
+        binds.push(Bind { source, target: mount.target.clone(), readonly: mount.readonly });
     }
     for volume in &wanted.volumes {
         let source = site.paths.volume(&volume.name);

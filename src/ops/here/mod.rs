@@ -1,10 +1,10 @@
 //! The verbs carried out on this kernel.
 
 mod base;
-mod clone;
 mod connect;
 mod doctor;
 mod entering;
+mod given;
 mod hooks;
 mod images;
 pub mod keeper;
@@ -21,7 +21,7 @@ mod undo;
 mod up;
 mod wiring;
 
-pub use clone::clone;
+use crate::model::Place;
 pub use connect::open_connection;
 pub use doctor::doctor;
 pub use entering::enter;
@@ -29,5 +29,8 @@ pub use images::{image_import, image_list, image_prune, image_pull, image_remove
 pub use life::{down, restart, start, stop};
 pub use logs::logs;
 pub use oci::{oci, oci_log};
-pub use status::{check_settings, list, status};
+pub use status::{any_runs, list, status};
 pub use up::up;
+
+/// Where boxes run when nobody says where.
+pub const DEFAULT_PLACE: Place = Place::Here;

@@ -2,8 +2,9 @@
 
 use crate::model::wire::{KeeperReply, KeeperRequest, KeeperStart, NetworkPlan};
 use crate::model::{BoxName, Failure, Kind, Protocol, Result, Trying};
-use crate::network::{Given, ProjectNetwork, Refusal, Target};
+use crate::network::{ProjectNetwork, Target};
 use crate::sys::linux::pipe;
+use crate::sys::ports::{Given, Refusal};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;

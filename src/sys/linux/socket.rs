@@ -7,7 +7,7 @@ use nix::sys::socket::{
     getsockopt, recvmsg, setsockopt, shutdown, socket,
 };
 use std::io::{self, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// A TCP socket that is not connected yet, of the family of `like`; it does not block.
@@ -16,27 +16,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// As `socket(2)`.
 pub fn unconnected_tcp(like: SocketAddr) -> io::Result<TcpStream> {
     Ok(TcpStream::from(nonblocking(like, SockType::Stream)?))
-}
-
-/// A TCP socket bound to `address` that does not listen yet; it does not block.
-///
-/// # Errors
-/// As `bind(2)`.
-pub fn bound_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = nonblocking(address, SockType::Stream)?;
-    setsockopt(&socket, ReuseAddr, &true)?;
-    bind_to(&socket, address)?;
-    Ok(TcpListener::from(socket))
-}
-
-/// A UDP socket bound to `address`; it does not block.
-///
-/// # Errors
-/// As `bind(2)`.
-pub fn bound_udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = nonblocking(address, SockType::Datagram)?;
-    bind_to(&socket, address)?;
-    Ok(UdpSocket::from(socket))
 }
 
 /// A UDP socket connected to `address`; it does not block.
@@ -74,24 +53,6 @@ fn connect_to(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
         SocketAddr::V6(address) => connect(socket.as_raw_fd(), &SockaddrIn6::from(address))?,
     }
     Ok(())
-}
-
-/// Has `listener` listen with room for `backlog` connections nobody accepted yet; the kernel caps it
-/// (net.core.somaxconn).
-///
-/// # Errors
-/// As `listen(2)`.
-pub fn listen(listener: impl AsFd, backlog: i32) -> io::Result<()> {
-    let room = nix::sys::socket::Backlog::new(backlog)?;
-    Ok(nix::sys::socket::listen(&listener.as_fd(), room)?)
-}
-
-/// Whether the socket is of TCP's kind rather than UDP's.
-///
-/// # Errors
-/// It is no socket.
-pub fn is_stream(socket: impl AsFd) -> io::Result<bool> {
-    Ok(getsockopt(&socket, nix::sys::socket::sockopt::SockType)? == SockType::Stream)
 }
 
 /// Ends the sending half; the other side sees the end of the data.
@@ -167,12 +128,8 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(nix::sys::socket::recv(socket.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
 }
 
-/// Lets this process open as many descriptors as it may at all (the hard limit); returns that number.
-pub fn raise_descriptor_limit() -> u64 {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
-    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-        Ok(()) => hard,
-        Err(_) => soft,
-    }
+/// How many descriptors programs started from here may have open: at first, and when they ask for more.
+pub fn limit_descriptors(at_first: u64, at_most: u64) {
+    use nix::sys::resource::{Resource, setrlimit};
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, at_first, at_most);
 }

@@ -1,0 +1,113 @@
+//! `devenv vm`
+
+use super::Caller;
+use super::age::{now_seconds, span};
+use crate::model::vm::{VmState, VmStatus};
+use crate::model::{Failure, Result, Trying};
+use crate::ops::there::vm;
+use clap::{Args, Subcommand};
+use indicatif::HumanBytes;
+
+/// Start, stop and look at the managed virtual machine, the place `vm`
+#[derive(Debug, Args)]
+#[command(disable_help_subcommand = true)]
+pub struct VmArguments {
+    #[command(subcommand)]
+    pub command: VmCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum VmCommand {
+    /// Start the VM, or heal it; `devenv up` does so by itself
+    Start,
+    /// Stop the VM with every box in it; its disk stays
+    Stop,
+    /// Show how the VM fares
+    Status,
+    /// Remove the VM with its disk: every image, box and volume in it
+    Rm {
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+pub fn run(caller: &Caller, words: &VmArguments) -> Result<u8> {
+    let context = &caller.context;
+    match &words.command {
+        VmCommand::Start => show(caller, &vm::start(context)?)?,
+        VmCommand::Stop => {
+            if !vm::stop(context)? {
+                context.events.note("the VM does not run");
+            }
+        }
+        VmCommand::Status => show(caller, &vm::status(context)?)?,
+        VmCommand::Rm { yes } => remove(caller, *yes)?,
+    }
+    Ok(0)
+}
+
+fn remove(caller: &Caller, yes: bool) -> Result<()> {
+    let context = &caller.context;
+    let status = vm::status(context)?;
+    if status.state == VmState::Absent && status.disk_used_bytes == 0 {
+        context.events.note("there is no VM");
+        return vm::remove(context);
+    }
+    if !yes && !is_agreed(caller, &status)? {
+        return Err(Failure::new("the VM was not removed"));
+    }
+    vm::remove(context)?;
+    context.events.done("removed the VM");
+    Ok(())
+}
+
+fn is_agreed(caller: &Caller, status: &VmStatus) -> Result<bool> {
+    let running = if status.state == VmState::Running { "It runs. " } else { "" };
+    let size = HumanBytes(status.disk_used_bytes);
+    let what = format!("{running}Its disk holds {size}: every image, box and volume in it.");
+    if caller.context.no_input {
+        return Err(Failure::because("the VM is removed with all that is in it, and nobody can be asked", what)
+            .hint("repeat with --yes"));
+    }
+    caller.ui.tell(&what);
+    dialoguer::Confirm::new()
+        .with_prompt("Remove the VM?")
+        .default(false)
+        .interact_on(&console::Term::stderr())
+        .trying(|| "cannot ask on this terminal")
+}
+
+fn show(caller: &Caller, status: &VmStatus) -> Result<()> {
+    match caller.json {
+        true => caller.ui.print_json(status),
+        false => caller.ui.print(&text(status, now_seconds())),
+    }
+}
+
+fn text(status: &VmStatus, now_s: u64) -> String {
+    let mut lines = vec![("state", status.state.to_string())];
+    if let Some(reason) = &status.reason {
+        lines.push(("reason", reason.clone()));
+    }
+    lines.push(("cpus", status.cpus.to_string()));
+    lines.push(("memory", HumanBytes(status.memory_bytes).to_string()));
+    let used = HumanBytes(status.disk_used_bytes);
+    lines.push(("disk", format!("{}, of which {used} are taken", HumanBytes(status.disk_bytes))));
+    if let Some(accelerator) = status.accelerator {
+        lines.push(("accelerator", accelerator.to_string()));
+    }
+    if let Some(kernel) = &status.kernel {
+        lines.push(("kernel", kernel.clone()));
+    }
+    if let Some(port) = status.ssh_port {
+        lines.push(("ssh", format!("127.0.0.1:{port}")));
+    }
+    if let Some(pid) = status.pid {
+        lines.push(("process", pid.to_string()));
+    }
+    if let Some(started_s) = status.started_at_s {
+        lines.push(("up", span(now_s.saturating_sub(started_s))));
+    }
+    lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()
+}

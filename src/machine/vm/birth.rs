@@ -1,0 +1,225 @@
+//! Starting QEMU and waiting until its guest serves.
+
+use super::accel::{self, Verdict};
+use super::alive::{self, Outcome};
+use super::argv::{self, Architecture, Wanted};
+use super::initramfs::{self, Contents};
+use super::keys::{Keys, private_text, public_text};
+use super::pack::{self, Pack};
+use super::qemu::{self, Qemu, System};
+use super::qmp::Monitor;
+use super::record::Record;
+use super::size::Size;
+use super::{Vm, disk, program, serial};
+use crate::model::guest::Seed;
+use crate::model::vm::{Accelerator, Idle};
+use crate::model::{Failure, Result, Trying, VmPaths};
+use crate::sys::detached::{self, Detached};
+use crate::sys::fs::{lock, remove_file_if_exists, write_secret};
+use crate::sys::process::random;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// With hardware's help a guest speaks at once and is ready within a second; without, on a busy computer, within minutes.
+const FIRST_WORD_PATIENCE: Duration = Duration::from_secs(5);
+const FAST_PATIENCE: Duration = Duration::from_secs(15);
+const SLOW_PATIENCE: Duration = Duration::from_secs(300);
+/// How long QEMU may take to answer its monitor.
+const MONITOR_PATIENCE: Duration = Duration::from_secs(10);
+/// A unix socket's path has at most 103 bytes on macOS, 107 on Linux (unix(7)).
+const LONGEST_SOCKET_PATH_BYTES: usize = 103;
+/// Lines of the console that go into an error.
+const TOLD_LINES: usize = 8;
+
+/// Starts the VM, whose lock the caller holds and of which nothing lives.
+///
+/// # Errors
+/// No QEMU, no pack, no room, or the guest does not come up: then its console's last lines are told.
+pub fn start(vm: &Vm) -> Result<Record> {
+    let system = System::own();
+    let architecture = Architecture::own()?;
+    let qemu = qemu::find(architecture, system, &vm.paths.qemu_notes())?;
+    disk::check_room(vm.paths.folder())?;
+    let found = vm.find_pack(architecture)?;
+    let pack = pack::open(&found, &vm.paths.packs(), architecture)?;
+    let program = program::read(&pack, architecture, system)?;
+    let size = Size::of(vm.settings);
+    let size_bytes = disk::prepare(&pack.disk(), &vm.paths.disk(), size.disk_bytes)?;
+    if vm.settings.disk_bytes.is_some_and(|wanted| wanted < size_bytes) {
+        vm.events.note("the VM's disk keeps its size: it can grow and not shrink");
+    }
+    let keys = Keys::obtain(vm.paths)?;
+    let birth = Birth { vm, architecture, qemu, pack, program, size, keys };
+    birth.with_the_fastest(system)
+}
+
+struct Birth<'a> {
+    vm: &'a Vm<'a>,
+    architecture: Architecture,
+    qemu: Qemu,
+    pack: Pack,
+    /// Content of the guest's program.
+    program: Vec<u8>,
+    size: Size,
+    keys: Keys,
+}
+
+impl Birth<'_> {
+    /// Tries the accelerator that this computer seems to have, and emulation when no guest starts with it.
+    fn with_the_fastest(&self, system: System) -> Result<Record> {
+        let events = self.vm.events;
+        let notes = self.vm.paths.verdict();
+        let broken = Verdict::read(&notes, self.qemu.version);
+        let choice = accel::choose(self.vm.settings.accelerator, system, accel::look(), broken.is_some());
+        if let Some(note) = choice.note {
+            events.note(note);
+        }
+        let failure = match self.attempt(choice.accelerator)? {
+            Ok(record) => return Ok(record),
+            Err(failure) if choice.may_fall_back => failure,
+            Err(failure) => return Err(failure),
+        };
+        events.note(format!(
+            "{} is here and no guest starts with it: the VM is emulated, which is several times slower",
+            choice.accelerator
+        ));
+        let record = self.attempt(Accelerator::Tcg)??;
+        // Only now it is sure that it was the accelerator's fault.
+        Verdict::now(self.qemu.version, failure.chain().join(": ")).write(&notes)?;
+        Ok(record)
+    }
+
+    /// One start. The inner failure is one that another accelerator may not have.
+    fn attempt(&self, accelerator: Accelerator) -> Result<Result<Record>> {
+        let paths = self.vm.paths;
+        self.clear()?;
+        self.spawn(accelerator)?;
+        let (first_word, patience) = match accelerator {
+            Accelerator::Kvm | Accelerator::Hvf => (Some(FIRST_WORD_PATIENCE), FAST_PATIENCE),
+            Accelerator::Tcg => (None, SLOW_PATIENCE),
+        };
+        let outcome = alive::watch(paths, first_word, patience)?;
+        // The seed is in the guest's memory; it need not lie about.
+        remove_file_if_exists(&paths.initramfs())?;
+        let what = match outcome {
+            Outcome::Ready => return self.note_down(accelerator).map(Ok),
+            Outcome::Trouble(why) => {
+                alive::kill(paths)?;
+                return Err(Failure::because("the VM's guest cannot start", why).hint(told_in(paths)));
+            }
+            Outcome::Ended => "the VM ended while it started".to_owned(),
+            Outcome::Silent => format!("the VM was not ready in time ({accelerator})"),
+        };
+        alive::kill(paths)?;
+        Ok(Err(last_words(what, paths)))
+    }
+
+    /// Takes away what an earlier run left.
+    fn clear(&self) -> Result<()> {
+        let paths = self.vm.paths;
+        for file in [paths.record(), paths.monitor(), paths.console(), paths.qemu_log()] {
+            remove_file_if_exists(&file)?;
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, accelerator: Accelerator) -> Result<()> {
+        let paths = self.vm.paths;
+        let monitor = paths.monitor();
+        if monitor.as_os_str().len() > LONGEST_SOCKET_PATH_BYTES {
+            return Err(Failure::new(format!("{} is too long for a socket", monitor.display()))
+                .hint("name a shorter folder in DEVENV_HOME or XDG_RUNTIME_DIR"));
+        }
+        self.write_initramfs()?;
+        let words = argv::arguments(&Wanted {
+            architecture: self.architecture,
+            accelerator,
+            cpus: self.size.cpus,
+            memory_bytes: self.size.memory_bytes,
+            kernel: self.pack.kernel(),
+            initramfs: paths.initramfs(),
+            disk: paths.disk(),
+            console: paths.console(),
+            pid_file: paths.pid_file(),
+            monitor,
+        });
+        let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+        let output = File::create(paths.qemu_log()).trying(|| "cannot write QEMU's log")?;
+        let stdin = File::open("/dev/null").trying(|| "cannot open /dev/null")?;
+        // Nobody else starts one: this waits for those who just look.
+        let life = lock(&paths.alive(), || {})?.into_file();
+        detached::spawn(Detached {
+            program: &self.qemu.program,
+            arguments: &arguments,
+            stdin,
+            output,
+            extra: life.into(),
+            keeps_environment: false,
+        })
+        .trying(|| format!("cannot start {}", self.qemu.program.display()))
+    }
+
+    fn write_initramfs(&self) -> Result<()> {
+        let seed = serde_json::to_vec(&self.seed()?).trying(|| "cannot write down the guest's seed")?;
+        let archive = initramfs::build(&Contents {
+            seed: &seed,
+            pack: &self.pack.description_text()?,
+            modules: &self.pack.modules()?,
+            program: &self.program,
+        });
+        write_secret(&self.vm.paths.initramfs(), &archive)
+    }
+
+    fn seed(&self) -> Result<Seed> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Seed {
+            host_key: private_text(&self.keys.host)?,
+            client_key: public_text(&self.keys.client)?,
+            hostname: "devenv".into(),
+            unix_nanoseconds: i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
+            timezone: std::fs::read("/etc/localtime").ok().map(|bytes| BASE64.encode(bytes)),
+            random: BASE64.encode(random::<64>()?),
+            idle_minutes: match self.vm.settings.idle {
+                None => Some(DEFAULT_IDLE_MINUTES),
+                Some(Idle::Never) => None,
+                Some(Idle::Minutes(minutes)) => Some(minutes),
+            },
+        })
+    }
+
+    fn note_down(&self, accelerator: Accelerator) -> Result<Record> {
+        let paths = self.vm.paths;
+        let port = Monitor::connect(&paths.monitor(), MONITOR_PATIENCE)?.forwarded_port()?;
+        let record = Record {
+            port,
+            accelerator,
+            cpus: self.size.cpus,
+            memory_bytes: self.size.memory_bytes,
+            kernel: self.pack.description.kernel.clone(),
+            program: program::identity(&self.program),
+            started_at_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        };
+        record.write(&paths.record())?;
+        Ok(record)
+    }
+}
+
+/// After this time without a running box and without a connection a VM ends itself.
+const DEFAULT_IDLE_MINUTES: u32 = 30;
+
+/// A failure with the last that was heard of the VM.
+fn last_words(what: String, paths: &VmPaths) -> Failure {
+    let said = |path: &Path| serial::last_lines(&serial::read(path), TOLD_LINES).join("\n");
+    let texts = [said(&paths.qemu_log()), said(&paths.console())];
+    let text = texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
+    let failure = if text.is_empty() { Failure::new(what) } else { Failure::because(what, text) };
+    failure.hint(told_in(paths))
+}
+
+fn told_in(paths: &VmPaths) -> String {
+    format!("the guest's console is in {}", paths.console().display())
+}

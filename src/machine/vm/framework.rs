@@ -1,0 +1,62 @@
+//! The machine that is wanted, for Apple's Virtualization.framework instead of QEMU. Experimental: it has not run on a
+//! Mac yet (docs/macos.md).
+
+use super::argv::Wanted;
+use crate::model::guest::SSH_PORT;
+use crate::sys::virtualization::{DiskCaching, VirtualMachine};
+use std::path::PathBuf;
+
+/// The same machine as `argv::arguments` makes: connections to `socket` reach the guest's SSH server over vsock.
+pub fn machine(wanted: &Wanted, socket: PathBuf) -> VirtualMachine {
+    VirtualMachine {
+        cpus: wanted.cpus,
+        memory_bytes: wanted.memory_bytes,
+        kernel: wanted.kernel.clone(),
+        initramfs: wanted.initramfs.clone(),
+        command_line: kernel_command_line(),
+        disk: wanted.disk.clone(),
+        disk_caching: DiskCaching::Cached,
+        console: wanted.console.clone(),
+        socket,
+        guest_port: u32::from(SSH_PORT),
+    }
+}
+
+/// As QEMU's guests get it, with the only console that the framework has: virtio's.
+fn kernel_command_line() -> String {
+    [
+        "rdinit=/init",
+        "panic=-1",
+        "audit=0",
+        "rcupdate.rcu_expedited=1",
+        "cryptomgr.notests",
+        "console=hvc0",
+        "loglevel=5",
+    ]
+    .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::vm::argv::Architecture;
+    use crate::model::vm::Accelerator;
+
+    #[test]
+    fn a_mac_gets_the_machine_that_was_wanted() {
+        let wanted = Wanted {
+            architecture: Architecture::Aarch64,
+            accelerator: Accelerator::Hvf,
+            cpus: 4,
+            memory_bytes: 4 << 30,
+            kernel: "/p/Image".into(),
+            initramfs: "/v/initramfs".into(),
+            disk: "/v/disk".into(),
+            console: "/v/console".into(),
+            pid_file: "/v/pid".into(),
+            monitor: "/v/monitor".into(),
+        };
+        let machine = machine(&wanted, "/v/guest.sock".into());
+        insta::assert_snapshot!(serde_json::to_string_pretty(&machine).unwrap());
+    }
+}

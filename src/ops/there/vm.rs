@@ -1,0 +1,107 @@
+//! `devenv vm …`: the managed VM itself.
+
+use crate::image::artifact;
+use crate::machine::ssh::{self, SshLine};
+use crate::machine::vm::{Access, Vm};
+use crate::model::vm::{GuestPack, VmStatus};
+use crate::model::{Events, Failure, ImageReference, Result, Trying};
+use crate::ops::Context;
+use crate::ops::place::Origin;
+use crate::sys::environment::variable;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+/// Has the VM run.
+///
+/// # Errors
+/// It cannot be started: no QEMU, no guest pack, no room, a guest that does not come up.
+pub fn start(context: &Context) -> Result<VmStatus> {
+    on_vm(context, |vm| {
+        vm.start()?;
+        vm.status()
+    })
+}
+
+/// Ends the VM and what runs in it. False when it did not run.
+///
+/// # Errors
+/// It does not end.
+pub fn stop(context: &Context) -> Result<bool> {
+    on_vm(context, |vm| vm.stop())
+}
+
+/// How the VM fares.
+///
+/// # Errors
+/// The settings are wrong, or a file of the VM cannot be read.
+pub fn status(context: &Context) -> Result<VmStatus> {
+    on_vm(context, |vm| vm.status())
+}
+
+/// Removes the VM with its disk: every image, box and volume in it.
+///
+/// # Errors
+/// It does not end, or something cannot be removed.
+pub fn remove(context: &Context) -> Result<()> {
+    on_vm(context, |vm| vm.remove())
+}
+
+/// How to reach the VM, which is started when it does not run.
+///
+/// # Errors
+/// As [`start`].
+pub fn access(context: &Context) -> Result<Access> {
+    on_vm(context, |vm| vm.start())
+}
+
+/// How to reach the VM, which is started when it does not run, for those who look at this computer themselves.
+///
+/// # Errors
+/// As [`start`].
+pub fn ensure(origin: &Origin, events: &dyn Events) -> Result<Access> {
+    on_vm_of(origin, events, |vm| vm.start())
+}
+
+fn on_vm<T>(context: &Context, act: impl FnOnce(&Vm) -> Result<T>) -> Result<T> {
+    on_vm_of(&Origin::look()?, &*context.events, act)
+}
+
+fn on_vm_of<T>(origin: &Origin, events: &dyn Events, act: impl FnOnce(&Vm) -> Result<T>) -> Result<T> {
+    let (paths, settings) = (origin.layout.vm(), &origin.settings);
+    let named = variable("DEVENV_GUEST").filter(|text| !text.is_empty()).map(|text| GuestPack::parse(&text));
+    let fetch_pack = |reference: &str, into: &Path| {
+        let reference = ImageReference::parse(reference).map_err(Failure::new)?;
+        artifact::fetch(&reference, settings, events, into)
+    };
+    act(&Vm {
+        paths: &paths,
+        settings: &settings.vm,
+        events,
+        chosen_pack: named.or_else(|| settings.vm.guest.clone()),
+        fetch_pack: &fetch_pack,
+        ask_to_end: &ask_to_end,
+    })
+}
+
+/// A connection to the guest.
+///
+/// # Errors
+/// It does not answer, or is not the one that was started.
+pub async fn line(access: &Access) -> Result<SshLine> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, access.port));
+    ssh::connect(address, &access.keys.client, access.keys.host.public_key()).await
+}
+
+/// How long the guest may take to agree; one that hangs is ended in other ways.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Asks the guest to end itself.
+fn ask_to_end(access: &Access) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.trying(|| "cannot start the runtime")?.block_on(async {
+        let asking = async { line(access).await?.switch_off().await };
+        let late = |_| Err(Failure::new("the VM's guest does not answer"));
+        tokio::time::timeout(FAREWELL_PATIENCE, asking).await.unwrap_or_else(late)
+    })
+}

@@ -1,0 +1,261 @@
+//! Does steps on the file system so that no version is ever lost: what is replaced is first swapped out in one step,
+//! then looked at, and put back if it is not what the plan saw.
+
+use super::message::{Body, Order, Outcome};
+use super::path::TreePath;
+use super::reconcile::is_phantom;
+use super::replica::Replica;
+use super::scan::{hash_of, node_of};
+use super::stage::Staged;
+use super::tree::{File, Leaf, Node, Stamp};
+use crate::sys::folder::{Facts, Folder, Sort, facts_of, is_unsupported, set_mode};
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+/// Mode of folders that sync makes, before the process's mask.
+const FOLDER_MODE: u16 = 0o777;
+
+/// Why a step was not done.
+pub(super) enum Not {
+    /// Something else is there than the plan saw.
+    Refused,
+    NeedsContent,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Not {
+    fn from(error: io::Error) -> Not {
+        match error.kind() {
+            // The tree changed under the step.
+            ErrorKind::NotFound
+            | ErrorKind::AlreadyExists
+            | ErrorKind::NotADirectory
+            | ErrorKind::DirectoryNotEmpty => Not::Refused,
+            _ => Not::Failed(error),
+        }
+    }
+}
+
+type Step<T> = Result<T, Not>;
+
+impl Replica {
+    /// Does one order. `staged` is the large file that came in pieces for it. After anything but `Done` the path should
+    /// be looked at again.
+    pub fn obey(&mut self, order: Order, staged: Option<Staged>) -> Outcome {
+        match self.try_order(order, staged) {
+            Ok(()) => Outcome::Done,
+            Err(Not::Refused) => Outcome::Refused,
+            Err(Not::NeedsContent) => Outcome::NeedsContent,
+            Err(Not::Failed(error)) => Outcome::Failed(error.to_string()),
+        }
+    }
+
+    fn try_order(&mut self, order: Order, staged: Option<Staged>) -> Step<()> {
+        let Some((parent, name)) = order.path.split() else { return Err(Not::Refused) };
+        let becomes_folder = order.new == Some(Leaf::Folder) || order.old == Some(Leaf::Folder);
+        if self.patterns.covers(&order.path, becomes_folder) {
+            return Err(Not::Failed(io::Error::other("it stays apart on this side")));
+        }
+        let parent = self.walk(&parent)?;
+        let known = self.tree.get(&order.path).cloned();
+        if matches!(known, Some(Node::Apart(_))) {
+            return Err(Not::Refused);
+        }
+        if known.as_ref().and_then(Node::leaf) != order.old {
+            // A folder of nothing but what stays apart may stand where nothing was expected.
+            let stands = known.as_ref().is_some_and(Node::is_folder) && order.old.is_none();
+            return if stands && order.new == Some(Leaf::Folder) { Ok(()) } else { Err(Not::Refused) };
+        }
+        let left = match (known, &order.new) {
+            (Some(folder @ Node::Folder(_)), None) => self.remove_folder(&parent, name, folder)?,
+            (Some(Node::Folder(_)), Some(_)) => return Err(Not::Refused),
+            (Some(known), None) => {
+                self.put_away(&parent, name, &order.path, &known)?;
+                None
+            }
+            (known, Some(Leaf::Folder)) => {
+                if let Some(known) = known {
+                    self.put_away(&parent, name, &order.path, &known)?;
+                }
+                Some(self.make_folder(&parent, name)?)
+            }
+            (Some(Node::File(known, stamp)), Some(Leaf::File(new)))
+                if known.hash == new.hash && order.body == Body::None =>
+            {
+                Some(change_mode(&parent, name, &known, &stamp, new.mode)?)
+            }
+            (known, Some(leaf)) => Some(self.put(&parent, name, &order, leaf, known, staged)?),
+            (None, None) => None,
+        };
+        self.tree.set(&order.path, left);
+        Ok(())
+    }
+
+    /// Removes an empty folder. What holds nothing but what stays apart stays, and that is as it should be.
+    fn remove_folder(&mut self, parent: &Folder, name: &[u8], known: Node) -> Step<Option<Node>> {
+        self.near = None;
+        match parent.remove_folder(name) {
+            Ok(()) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && is_phantom(Some(&known), None) => {
+                Ok(Some(known))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn make_folder(&mut self, parent: &Folder, name: &[u8]) -> Step<Node> {
+        match parent.make_folder(name, FOLDER_MODE) {
+            Ok(()) => {
+                if let Some(owner) = self.owner {
+                    parent.give(name, owner.uid, owner.gid)?;
+                }
+                Ok(Node::folder())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Moves what stands at `path` into the trash if it is what is `known`.
+    fn put_away(&mut self, parent: &Folder, name: &[u8], path: &TreePath, known: &Node) -> Step<()> {
+        let strict = is_as_stamped(parent, name, known);
+        let (trash, kept, place) = self.trash.place(path)?;
+        match parent.rename_new(name, trash, &kept) {
+            Err(error) if is_unsupported(&error) => parent.rename_over(name, trash, &kept)?,
+            other => other?,
+        }
+        if is_same(trash, &kept, known, strict) {
+            if let Node::File(file, _) = known {
+                self.trash.remember(file.hash, place);
+            }
+            return Ok(());
+        }
+        // Something newer: back with it. Should its name be taken again, the trash keeps it.
+        match trash.rename_new(&kept, parent, name) {
+            Err(error) if is_unsupported(&error) && parent.look(name)?.is_none() => {
+                trash.rename_over(&kept, parent, name)?
+            }
+            _ => {}
+        }
+        Err(Not::Refused)
+    }
+
+    /// Puts a new file or link in place, of nothing or of what is `known`.
+    fn put(
+        &mut self,
+        parent: &Arc<Folder>,
+        name: &[u8],
+        order: &Order,
+        leaf: &Leaf,
+        known: Option<Node>,
+        staged: Option<Staged>,
+    ) -> Step<Node> {
+        let staged = self.make_ready(order, leaf, staged)?;
+        let placed = match &known {
+            None => place_new(&self.stage, &staged.name, parent, name),
+            Some(known) => self.replace(parent, name, order, known, &staged.name),
+        };
+        if let Err(not) = placed {
+            let _ = self.stage.unlink(&staged.name);
+            return Err(not);
+        }
+        let Leaf::File(file) = leaf else { return Ok(Node::from(leaf)) };
+        // Somebody may have written to it already: then what is known of it is only what was put there.
+        let facts = parent.look(name)?.filter(|facts| Some(facts.inode) == staged.facts.map(|staged| staged.inode));
+        Ok(match (facts, staged.facts) {
+            (Some(now), Some(then))
+                if now.modified_nanoseconds == then.modified_nanoseconds && now.size_bytes == then.size_bytes =>
+            {
+                node_of(file.hash, &now)
+            }
+            _ => Node::File(*file, Stamp::default()),
+        })
+    }
+
+    fn replace(&mut self, parent: &Folder, name: &[u8], order: &Order, known: &Node, staged: &[u8]) -> Step<()> {
+        let strict = is_as_stamped(parent, name, known);
+        match self.stage.swap(staged, parent, name) {
+            Err(error) if is_unsupported(&error) => {
+                self.note("the file system cannot swap two files in one step: an edit made at the very moment of an update is kept in the trash only");
+                self.put_away(parent, name, &order.path, known)?;
+                return place_new(&self.stage, staged, parent, name);
+            }
+            other => other?,
+        }
+        if is_same(&self.stage, staged, known, strict) {
+            let (trash, kept, place) = self.trash.place(&order.path)?;
+            self.stage.rename_over(staged, trash, &kept)?;
+            if let Node::File(file, _) = known {
+                self.trash.remember(file.hash, place);
+            }
+            return Ok(());
+        }
+        // Something newer came out: back with it.
+        self.stage.swap(staged, parent, name)?;
+        Err(Not::Refused)
+    }
+
+    pub(super) fn note(&mut self, text: &str) {
+        if !self.notes.iter().any(|note| note == text) {
+            self.notes.push(text.to_owned());
+        }
+    }
+}
+
+/// Renames into place where nothing is.
+fn place_new(stage: &Folder, staged: &[u8], parent: &Folder, name: &[u8]) -> Step<()> {
+    match stage.rename_new(staged, parent, name) {
+        Err(error) if is_unsupported(&error) => match parent.look(name)? {
+            None => Ok(stage.rename_over(staged, parent, name)?),
+            Some(_) => Err(Not::Refused),
+        },
+        other => Ok(other?),
+    }
+}
+
+/// Sets the mode of a file whose content stays.
+fn change_mode(parent: &Folder, name: &[u8], known: &File, stamp: &Stamp, mode: u16) -> Step<Node> {
+    let mut file = parent.read(name)?;
+    let facts = facts_of(&file)?;
+    let node = Node::File(*known, *stamp);
+    if facts.sort != Sort::File || !(is_stamped(&facts, &node) || hash_of(&mut file)? == known.hash) {
+        return Err(Not::Refused);
+    }
+    set_mode(&file, mode)?;
+    Ok(node_of(known.hash, &facts_of(&file)?))
+}
+
+/// Whether what stands there looks, the time of its last change included, as when it was read.
+fn is_as_stamped(parent: &Folder, name: &[u8], known: &Node) -> bool {
+    parent.look(name).ok().flatten().is_some_and(|facts| is_stamped(&facts, known))
+}
+
+fn is_stamped(facts: &Facts, known: &Node) -> bool {
+    matches!(known, Node::File(_, stamp) if stamp.changed_nanoseconds == facts.changed_nanoseconds && stamp.changed_nanoseconds != 0)
+        && looks_same(facts, known)
+}
+
+fn looks_same(facts: &Facts, known: &Node) -> bool {
+    matches!(known, Node::File(file, stamp)
+        if facts.sort == Sort::File
+            && stamp.inode == facts.inode
+            && file.size_bytes == facts.size_bytes
+            && file.mode == facts.mode
+            && file.modified_nanoseconds == facts.modified_nanoseconds)
+}
+
+/// Whether what was moved out of the tree is what was known. `strict`: it looked unchanged just before; a rename touches
+/// the time of the last change, so that cannot be asked any more.
+fn is_same(folder: &Folder, name: &[u8], known: &Node, strict: bool) -> bool {
+    let Ok(Some(facts)) = folder.look(name) else { return false };
+    match known {
+        Node::Link(target) => facts.sort == Sort::Link && folder.read_link(name).is_ok_and(|now| *now == **target),
+        Node::File(..) if strict && looks_same(&facts, known) => true,
+        Node::File(file, _) => {
+            let hash = |_| folder.read(name).and_then(|mut file| hash_of(&mut file)).ok();
+            Some(facts).filter(|facts| facts.sort == Sort::File && facts.mode == file.mode).and_then(hash)
+                == Some(file.hash)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,198 @@
+//! What a person asks of a session, and what it keeps between runs.
+
+use super::controller::{Command, Controller};
+use super::issue::content_of;
+use super::message::Ticket;
+use super::path::TreePath;
+use super::store::{Agreement, Listed, load, save};
+use super::tree::{Apart, Leaf, Node};
+use crate::model::sync::{MOST_LISTED, SyncChoice, SyncConflict, SyncSkipped, SyncState, SyncStatus};
+use crate::model::{Failure, Result};
+use ignore::gitignore::GitignoreBuilder;
+use serde::{Deserialize, Serialize};
+
+/// What is kept of a session.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    far_replica: Option<[u8; 16]>,
+    root_inode: Option<u64>,
+    base: Listed,
+    there: Listed,
+}
+
+impl Controller {
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Flush(reply) => self.flush(reply),
+            Command::Status(reply) => drop(reply.send(self.status())),
+            Command::Pause => self.paused = true,
+            Command::Resume => {
+                self.paused = false;
+                self.guard.accept();
+                self.stalled.clear();
+                self.replan = true;
+            }
+            Command::Reset => {
+                self.forget_base();
+                self.save();
+            }
+            Command::Resolve { choice, pattern, reply } => drop(reply.send(self.resolve(choice, &pattern))),
+            Command::Undo(reply) => drop(reply.send(Err(Failure::new("nothing to undo")))),
+            Command::Stop => {}
+        }
+    }
+
+    pub(super) fn undone(&mut self, _: Ticket, _: u32) {}
+
+    pub(super) fn forget_base(&mut self) {
+        self.base = Node::folder();
+        self.replan = true;
+        self.unsaved = true;
+    }
+
+    /// Makes the losing side the one that both agreed on, so that the next plan takes the other.
+    fn resolve(&mut self, choice: SyncChoice, pattern: &str) -> Result<u64> {
+        let mut builder = GitignoreBuilder::new("");
+        let matcher = builder
+            .add_line(None, pattern)
+            .and_then(|builder| builder.build())
+            .map_err(|error| Failure::because(format!("`{pattern}` is no pattern"), error))?;
+        let meant: Vec<TreePath> = std::mem::take(&mut self.conflicts)
+            .into_iter()
+            .filter(|path| {
+                let is_folder = self.here.tree.get(path).is_some_and(Node::is_folder);
+                matcher.matched_path_or_any_parents(path.as_path(), is_folder).is_ignore()
+            })
+            .collect();
+        for path in &meant {
+            let loser = if choice == SyncChoice::Theirs { &self.here } else { &self.there };
+            let lost = loser.tree.get(path).cloned();
+            self.base.set(path, lost);
+        }
+        self.replan = true;
+        self.unsaved = true;
+        Ok(meant.len() as u64)
+    }
+
+    pub(super) fn state(&self) -> SyncState {
+        if let Some(reason) = self.guard.held() {
+            return SyncState::Waiting { reason: reason.to_owned() };
+        }
+        if self.paused {
+            return SyncState::Paused;
+        }
+        match (&self.here.lost, &self.there.lost) {
+            (Some(reason), _) => return SyncState::Waiting { reason: reason.clone() },
+            (None, Some(reason)) if self.link.is_some() => return SyncState::Waiting { reason: reason.clone() },
+            _ => {}
+        }
+        match () {
+            () if self.link.is_none() => SyncState::Connecting,
+            () if !self.here.ready || !self.there.ready => SyncState::Scanning,
+            () if self.is_idle() => SyncState::Watching,
+            () => SyncState::Syncing,
+        }
+    }
+
+    fn status(&self) -> SyncStatus {
+        let shown = |tree: &Node, path: &TreePath| match tree.get(path).map(|node| (node, node.leaf())) {
+            None => "nothing".to_owned(),
+            Some((_, Some(Leaf::File(file)))) => format!("file, {} bytes", file.size_bytes),
+            Some((_, Some(Leaf::Link(target)))) => format!("link to {}", String::from_utf8_lossy(&target.0)),
+            Some((node, Some(Leaf::Folder))) => format!("folder, {} entries", node.count() - 1),
+            Some((_, None)) => "something that stays apart".to_owned(),
+        };
+        let conflicts = self.conflicts.iter().take(MOST_LISTED).map(|path| SyncConflict {
+            path: path.to_string(),
+            here: shown(&self.here.tree, path),
+            there: shown(&self.there.tree, path),
+        });
+        let mut skipped = Vec::new();
+        skipped_in(&TreePath::root(), &self.here.tree, "on this side", &mut skipped);
+        skipped_in(&TreePath::root(), &self.there.tree, "on the other side", &mut skipped);
+        for ((_, path), stalled) in &self.stalled {
+            let reason = stalled.reason.clone();
+            skipped.extend(reason.map(|reason| SyncSkipped { path: path.to_string(), reason }));
+        }
+        skipped.sort_by(|one, two| one.path.cmp(&two.path));
+        let queued = self.queue.iter().chain(&self.large).map(|(_, step)| step);
+        let flying = self.flights.values().map(|flight| &flight.step);
+        let mut notes = self.notes.clone();
+        if self.link.is_none() {
+            notes.extend(self.there.lost.clone());
+        }
+        SyncStatus {
+            state: self.state(),
+            backlog: self.backlog(),
+            backlog_bytes: queued.chain(flying).filter_map(content_of).map(|file| file.size_bytes).sum(),
+            last_latency_ms: self.last_latency.map(|latency| latency.as_millis() as u64),
+            entries: self.base.count() - 1,
+            conflicts: conflicts.collect(),
+            conflict_count: self.conflicts.len() as u64,
+            skipped_count: skipped.len() as u64,
+            skipped: skipped.into_iter().take(MOST_LISTED).collect(),
+            notes,
+        }
+    }
+
+    /// Takes up what was kept, and what was agreed after that.
+    pub(super) fn recall(&mut self, agreements: Vec<Agreement>) {
+        if let Some(saved) = load::<Saved>(&self.start.state.join("base")) {
+            self.far_replica = saved.far_replica;
+            self.root_inode = saved.root_inode;
+            self.base = saved.base.into();
+            self.there.tree = saved.there.into();
+        }
+        for (path, leaf) in agreements {
+            match leaf {
+                None => self.base.set(&path, None),
+                leaf => self.base.set_leaf(&path, leaf.as_ref()),
+            }
+        }
+    }
+
+    /// Writes what both sides agreed on.
+    pub(super) fn save(&mut self) {
+        let saved = Saved {
+            far_replica: self.far_replica,
+            root_inode: self.root_inode,
+            base: Listed::from(&self.base),
+            there: Listed::from(&self.there.tree),
+        };
+        let kept = save(&self.start.state.join("base"), &saved).and_then(|()| self.journal.clear());
+        match kept {
+            Ok(()) => self.unsaved = false,
+            Err(failure) => self.note(&failure.chain().join(": ")),
+        }
+    }
+}
+
+fn skipped_in(path: &TreePath, node: &Node, side: &str, into: &mut Vec<SyncSkipped>) {
+    for (name, child) in node.entries() {
+        let path = path.join(name);
+        let reason = match child {
+            Node::Apart(Apart::Ignored) => continue,
+            Node::Apart(why) => why.reason(),
+            _ => {
+                skipped_in(&path, child, side, into);
+                continue;
+            }
+        };
+        into.push(SyncSkipped { path: path.to_string(), reason: format!("{reason} {side}") });
+    }
+}
+
+impl Apart {
+    fn reason(self) -> &'static str {
+        match self {
+            Apart::Ignored => "ignored",
+            Apart::Special => "a socket, device or pipe",
+            Apart::Unreadable => "not readable",
+            Apart::Mounted => "another file system is mounted",
+            Apart::Busy => "changes faster than it can be read",
+            Apart::TooLong => "its path is too long",
+            Apart::Collides => "its name cannot be told from another",
+            Apart::HostOnly => "programs run what it holds, so it stays",
+        }
+    }
+}

@@ -1,0 +1,646 @@
+//! Knows both trees and what they last agreed on, plans rounds, and sees them through.
+
+use super::bulk::Bulk;
+use super::guard::Guard;
+use super::link::{Link, connect};
+use super::message::{Ask, Outcome, Tell, Ticket};
+use super::path::TreePath;
+use super::patterns::Patterns;
+use super::reconcile::{Side, Step, reconcile};
+use super::replica::{Replica, digest};
+use super::session::{Opener, SessionStart};
+use super::store::{Agreement, Journal};
+use super::tree::{Change, Leaf, Node, Now, share};
+use super::worker::{Work, Worker};
+use crate::model::sync::{SyncChoice, SyncState, SyncStatus};
+use crate::model::{Failure, Result};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Tells of the replica in this process that wait for the controller.
+const TELLS_WAITING: usize = 64;
+/// Waits between tries to connect.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A root that is gone is looked for this often.
+const LOOK_FOR_ROOT: Duration = Duration::from_secs(2);
+/// After so long without work, what was written goes to disk.
+const QUIET: Duration = Duration::from_secs(2);
+/// A journal longer than this is folded into the base.
+const LONG_JOURNAL_BYTES: u64 = 4 << 20;
+
+/// What a session is told.
+pub enum Command {
+    Flush(oneshot::Sender<Result<()>>),
+    Status(oneshot::Sender<SyncStatus>),
+    Pause,
+    Resume,
+    Reset,
+    Resolve { choice: SyncChoice, pattern: String, reply: oneshot::Sender<Result<u64>> },
+    Undo(oneshot::Sender<Result<u64>>),
+    Stop,
+}
+
+/// What the controller knows of one side.
+pub(super) struct Known {
+    pub(super) tree: Node,
+    /// Told all, and nothing lost since.
+    pub(super) ready: bool,
+    /// What is being told since the last `Scan`.
+    incoming: Option<Node>,
+    pub(super) lost: Option<String>,
+    pub(super) settled: bool,
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        Known { tree: Node::folder(), ready: false, incoming: None, lost: None, settled: true }
+    }
+}
+
+/// A step under way.
+pub(super) struct Flight {
+    pub(super) to: Side,
+    pub(super) step: Step,
+    /// Counted against what may be in flight.
+    pub(super) bytes: u64,
+    /// The receiver has it in hand; before that, the content is being fetched.
+    pub(super) doing: bool,
+}
+
+/// A path that could not be done, and when it is tried again.
+pub(super) struct Stalled {
+    pub(super) times: u32,
+    pub(super) until: Instant,
+    pub(super) reason: Option<String>,
+}
+
+pub(super) struct Flush {
+    waiting: HashSet<Ticket>,
+    reply: oneshot::Sender<Result<()>>,
+}
+
+pub struct Controller {
+    pub(super) start: SessionStart,
+    open: Opener,
+    pub(super) patterns: Patterns,
+    pub(super) base: Node,
+    pub(super) here: Known,
+    pub(super) there: Known,
+    pub(super) far_replica: Option<[u8; 16]>,
+    pub(super) root_inode: Option<u64>,
+    worker: Option<JoinHandle<()>>,
+    asks_here: Option<std::sync::mpsc::Sender<Work>>,
+    pub(super) link: Option<Link>,
+    connecting: Option<JoinHandle<Result<Link>>>,
+    pub(super) journal: Journal,
+    pub(super) unsaved: bool,
+    pub(super) queue: VecDeque<(Side, Step)>,
+    pub(super) large: VecDeque<(Side, Step)>,
+    pub(super) flights: HashMap<Ticket, Flight>,
+    pub(super) busy: HashSet<(Side, TreePath)>,
+    pub(super) bulk: HashMap<Ticket, Bulk>,
+    pub(super) flight_bytes: u64,
+    pub(super) stalled: HashMap<(Side, TreePath), Stalled>,
+    pub(super) last_ticket: Ticket,
+    pub(super) replan: bool,
+    pub(super) conflicts: Vec<TreePath>,
+    pub(super) paused: bool,
+    pub(super) guard: Guard,
+    pub(super) notes: Vec<String>,
+    pub(super) flushes: Vec<Flush>,
+    wait: Duration,
+    retry_at: Option<Instant>,
+    look_at: Option<Instant>,
+    quiet_at: Option<Instant>,
+    changed_at: Option<Instant>,
+    pub(super) last_latency: Option<Duration>,
+    first_done: bool,
+    announced: Option<u64>,
+}
+
+enum Happened {
+    Command(Option<Command>),
+    Here(Option<Tell>),
+    There(Option<Tell>),
+    Connected(Result<Link>),
+    Time,
+}
+
+impl Controller {
+    /// Runs a session to its end.
+    pub async fn run(start: SessionStart, open: Opener, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut controller = match Controller::load(start, open) {
+            Ok(controller) => controller,
+            Err(failure) => return refuse(failure, commands).await,
+        };
+        let (tells, mut told) = mpsc::channel(TELLS_WAITING);
+        controller.look_for_root(&tells);
+        loop {
+            let happened = controller.next(&mut commands, &mut told).await;
+            if !controller.take(happened, &tells) {
+                break;
+            }
+            // What is there already is taken in before planning.
+            while let Ok(tell) = told.try_recv() {
+                controller.hear(Side::Here, tell);
+            }
+            while let Some(Ok(tell)) = controller.link.as_mut().map(|link| link.tells.try_recv()) {
+                controller.hear(Side::There, tell);
+            }
+            controller.work();
+        }
+        controller.save();
+        drop(told);
+        if let Some(asks) = controller.asks_here.take() {
+            let _ = asks.send(Work::End);
+        }
+        if let Some(worker) = controller.worker.take() {
+            let _ = worker.await;
+        }
+    }
+
+    fn load(start: SessionStart, open: Opener) -> Result<Controller> {
+        crate::sys::fs::make_folder(&start.state)?;
+        let patterns = Patterns::new(&start.ignore)?;
+        let (journal, agreements) = Journal::open(&start.state.join("journal"))?;
+        let mut controller = Controller {
+            start,
+            open,
+            patterns,
+            base: Node::folder(),
+            here: Known::default(),
+            there: Known::default(),
+            far_replica: None,
+            root_inode: None,
+            worker: None,
+            asks_here: None,
+            link: None,
+            connecting: None,
+            journal,
+            unsaved: false,
+            queue: VecDeque::new(),
+            large: VecDeque::new(),
+            flights: HashMap::new(),
+            busy: HashSet::new(),
+            bulk: HashMap::new(),
+            flight_bytes: 0,
+            stalled: HashMap::new(),
+            last_ticket: 0,
+            replan: false,
+            conflicts: Vec::new(),
+            paused: false,
+            guard: Guard::default(),
+            notes: Vec::new(),
+            flushes: Vec::new(),
+            wait: FIRST_WAIT,
+            retry_at: Some(Instant::now()),
+            look_at: None,
+            quiet_at: None,
+            changed_at: None,
+            last_latency: None,
+            first_done: false,
+            announced: None,
+        };
+        controller.recall(agreements);
+        Ok(controller)
+    }
+
+    async fn next(
+        &mut self,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+        told: &mut mpsc::Receiver<Tell>,
+    ) -> Happened {
+        let times =
+            [self.retry_at, self.look_at, self.quiet_at, self.stalled.values().map(|stalled| stalled.until).min()];
+        let next_time = times.into_iter().flatten().min();
+        let (link, connecting) = (&mut self.link, &mut self.connecting);
+        tokio::select! {
+            command = commands.recv() => Happened::Command(command),
+            tell = told.recv() => Happened::Here(tell),
+            tell = async { match link { Some(link) => link.tells.recv().await, None => std::future::pending().await } } => {
+                Happened::There(tell)
+            }
+            link = async { match connecting { Some(task) => task.await, None => std::future::pending().await } } => {
+                Happened::Connected(link.unwrap_or_else(|error| Err(Failure::because("cannot connect", error))))
+            }
+            () = async { match next_time { Some(time) => tokio::time::sleep_until(time).await, None => std::future::pending().await } } => {
+                Happened::Time
+            }
+        }
+    }
+
+    /// Returns whether to go on.
+    fn take(&mut self, happened: Happened, tells: &mpsc::Sender<Tell>) -> bool {
+        match happened {
+            Happened::Command(None | Some(Command::Stop)) => return false,
+            Happened::Command(Some(command)) => self.command(command),
+            Happened::Here(tell) => tell.into_iter().for_each(|tell| self.hear(Side::Here, tell)),
+            Happened::There(Some(tell)) => self.hear(Side::There, tell),
+            Happened::There(None) => self.lose_link(),
+            Happened::Connected(result) => self.connected(result),
+            Happened::Time => self.on_time(tells),
+        }
+        true
+    }
+
+    fn on_time(&mut self, tells: &mpsc::Sender<Tell>) {
+        let now = Instant::now();
+        if self.retry_at.is_some_and(|time| time <= now) {
+            self.retry_at = None;
+            let (open, ignore) = (self.open.clone(), self.start.ignore.clone());
+            self.connecting = Some(tokio::spawn(async move { connect(open().await?, ignore).await }));
+        }
+        if self.look_at.is_some_and(|time| time <= now) {
+            self.look_at = None;
+            match self.asks_here {
+                None => self.look_for_root(tells),
+                Some(_) => self.rescan_lost(),
+            }
+        }
+        if self.quiet_at.is_some_and(|time| time <= now) {
+            self.quiet_at = None;
+            self.guard.calm();
+            for side in [Side::Here, Side::There] {
+                if !std::mem::replace(&mut self.known(side).settled, true) {
+                    let ticket = self.ticket();
+                    self.ask(side, Ask::Settle { ticket });
+                }
+            }
+            if self.journal.length_bytes > LONG_JOURNAL_BYTES || self.unsaved {
+                self.save();
+            }
+        }
+        self.replan |= self.stalled.values().any(|stalled| stalled.until <= now);
+    }
+
+    /// Opens the tree on this side, or looks again in a while.
+    fn look_for_root(&mut self, tells: &mpsc::Sender<Tell>) {
+        let SessionStart { root, state, ignore, .. } = &self.start;
+        match Replica::open(root, &state.join("here"), ignore, None) {
+            Ok(replica) => {
+                let known = *self.root_inode.get_or_insert(replica.inode);
+                if known != replica.inode {
+                    self.guard.hold(format!("{} is another folder than it was", root.display()));
+                    self.root_inode = Some(replica.inode);
+                }
+                let (asks, work) = std::sync::mpsc::channel();
+                let worker = Worker::new(replica, tells.clone(), asks.clone());
+                self.worker = Some(tokio::task::spawn_blocking(move || worker.run(work)));
+                self.asks_here = Some(asks);
+                self.here.lost = None;
+                self.scan(Side::Here);
+            }
+            Err(failure) => {
+                self.here.lost = Some(failure.chain().join(": "));
+                self.look_at = Some(Instant::now() + LOOK_FOR_ROOT);
+            }
+        }
+    }
+
+    fn rescan_lost(&mut self) {
+        for side in [Side::Here, Side::There] {
+            if self.known(side).lost.is_some() {
+                self.scan(side);
+            }
+        }
+    }
+
+    fn scan(&mut self, side: Side) {
+        let known = self.known(side);
+        known.ready = false;
+        known.incoming = Some(Node::folder());
+        let digest = digest(&known.tree);
+        self.ask(side, Ask::Scan { known: digest });
+    }
+
+    fn connected(&mut self, result: Result<Link>) {
+        self.connecting = None;
+        match result {
+            Ok(link) => {
+                self.wait = FIRST_WAIT;
+                if self.far_replica.is_some_and(|known| known != link.replica) {
+                    self.note("the other side's copy is a new one: nothing was deleted on account of it");
+                    self.forget_base();
+                }
+                if self.far_replica.replace(link.replica) != Some(link.replica) {
+                    self.save();
+                }
+                self.link = Some(link);
+                self.there.lost = None;
+                self.scan(Side::There);
+            }
+            Err(failure) => {
+                self.there.lost = Some(failure.chain().join(": "));
+                self.retry_later();
+            }
+        }
+    }
+
+    fn retry_later(&mut self) {
+        self.retry_at = Some(Instant::now() + self.wait);
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+    }
+
+    fn lose_link(&mut self) {
+        self.link = None;
+        self.there.ready = false;
+        self.there.incoming = None;
+        // What this side has in hand it finishes; everything else needs the other side.
+        let lost: Vec<Ticket> =
+            self.flights.iter().filter(|(_, f)| !(f.to == Side::Here && f.doing)).map(|(ticket, _)| *ticket).collect();
+        for ticket in lost {
+            self.land(ticket);
+            if self.bulk.remove(&ticket).is_some_and(|bulk| bulk.to == Side::Here) {
+                self.ask(Side::Here, Ask::Abandon { ticket });
+            }
+        }
+        self.queue.clear();
+        self.large.clear();
+        self.replan = true;
+        self.retry_later();
+    }
+
+    pub(super) fn known(&mut self, side: Side) -> &mut Known {
+        match side {
+            Side::Here => &mut self.here,
+            Side::There => &mut self.there,
+        }
+    }
+
+    pub(super) fn ask(&mut self, side: Side, ask: Ask) {
+        // A side that is gone is noticed where its tells end.
+        match side {
+            Side::Here => drop(self.asks_here.as_ref().map(|asks| asks.send(Work::Ask(ask)))),
+            Side::There => drop(self.link.as_ref().map(|link| link.asks.send(ask))),
+        }
+    }
+
+    pub(super) fn ticket(&mut self) -> Ticket {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+
+    /// Ends a flight, whatever became of it.
+    pub(super) fn land(&mut self, ticket: Ticket) -> Option<Flight> {
+        let flight = self.flights.remove(&ticket)?;
+        self.flight_bytes -= flight.bytes;
+        self.busy.remove(&(flight.to, flight.step.path.clone()));
+        Some(flight)
+    }
+
+    fn hear(&mut self, side: Side, tell: Tell) {
+        match tell {
+            Tell::Changes(changes) => self.changes(side, changes),
+            Tell::Scanned { whole, .. } => {
+                let known = self.known(side);
+                let incoming = known.incoming.take();
+                if whole {
+                    known.tree = incoming.unwrap_or_else(Node::folder);
+                }
+                known.ready = true;
+                known.lost = None;
+                self.replan = true;
+            }
+            Tell::Lost { reason } => {
+                let known = self.known(side);
+                known.ready = false;
+                known.lost = Some(reason);
+                self.look_at = Some(Instant::now() + LOOK_FOR_ROOT);
+            }
+            Tell::Contents(contents) => self.contents(side, contents),
+            Tell::Piece { ticket, data } => self.piece(ticket, data),
+            Tell::Outcomes(outcomes) => self.outcomes(outcomes),
+            Tell::Begun { ticket, have } => self.begun(ticket, have),
+            Tell::Written { ticket, length } => self.written(ticket, length),
+            Tell::Chunks { ticket, chunks } => self.chunks(side, ticket, chunks),
+            Tell::Barrier { ticket } => {
+                for flush in &mut self.flushes {
+                    flush.waiting.remove(&ticket);
+                }
+            }
+            Tell::Settled { .. } => {}
+            Tell::Undone { ticket, count } => self.undone(ticket, count),
+            Tell::Note(note) => self.note(&note),
+        }
+    }
+
+    fn changes(&mut self, side: Side, changes: Vec<Change>) {
+        let live = self.known(side).incoming.is_none();
+        for mut change in changes {
+            let is_folder = change.now == Now::Leaf(Leaf::Folder);
+            // The far side may not name what this side keeps apart.
+            if side == Side::There && change.now != Now::Gone && self.patterns.covers(&change.path, is_folder) {
+                change.now = Now::Apart(super::tree::Apart::Ignored);
+            }
+            let known = self.known(side);
+            match &mut known.incoming {
+                Some(tree) => tree.take(&change),
+                None => known.tree.take(&change),
+            }
+            self.stalled.remove(&(side.other(), change.path.clone()));
+            self.stalled.remove(&(side, change.path));
+        }
+        if live {
+            self.replan = true;
+            self.changed_at.get_or_insert_with(Instant::now);
+        }
+    }
+
+    pub(super) fn outcomes(&mut self, outcomes: Vec<(Ticket, Outcome)>) {
+        let mut agreements: Vec<Agreement> = Vec::new();
+        for (ticket, outcome) in outcomes {
+            let Some(flight) = self.land(ticket) else { continue };
+            self.bulk.remove(&ticket);
+            let Flight { to, step, .. } = flight;
+            match outcome {
+                Outcome::Done => {
+                    self.known(to).tree.set_leaf(&step.path, step.new.as_ref());
+                    self.known(to).settled = false;
+                    self.stalled.remove(&(to, step.path.clone()));
+                    self.guard.add_deleted(u64::from(step.new.is_none()));
+                    agreements.push((step.path, step.new));
+                }
+                Outcome::NeedsContent => self.queue.push_front((to, step)),
+                Outcome::Refused => self.stall(to, step.path, None),
+                Outcome::Failed(reason) => self.stall(to, step.path, Some(reason)),
+            }
+        }
+        self.agree(agreements);
+    }
+
+    /// Leaves a path for a while.
+    pub(super) fn stall(&mut self, to: Side, path: TreePath, reason: Option<String>) {
+        let now = Instant::now();
+        let first = Stalled { times: 0, until: now, reason: None };
+        let stalled = self.stalled.entry((to, path)).or_insert(first);
+        let wait = if reason.is_some() { 1000 } else { 10 };
+        stalled.until = now + Duration::from_millis((wait << stalled.times.min(9)).min(30_000));
+        stalled.times += 1;
+        stalled.reason = reason;
+        self.replan = true;
+    }
+
+    /// Both sides have these now.
+    fn agree(&mut self, agreements: Vec<Agreement>) {
+        if agreements.is_empty() {
+            return;
+        }
+        for (path, leaf) in &agreements {
+            match leaf {
+                None => self.base.set(path, None),
+                leaf => self.base.set_leaf(path, leaf.as_ref()),
+            }
+        }
+        if let Err(failure) = self.journal.add(&agreements) {
+            // Without it, the next start asks more questions than it would need to, and loses nothing.
+            self.note(&failure.chain().join(": "));
+        }
+    }
+
+    fn work(&mut self) {
+        let may = self.here.ready && self.there.ready && !self.paused && self.guard.held().is_none();
+        if may && self.replan {
+            self.plan();
+        }
+        if may && self.guard.held().is_none() {
+            self.issue();
+        }
+        self.finish_flushes();
+        if self.is_idle() {
+            if let Some(changed) = self.changed_at.take() {
+                self.last_latency = Some(changed.elapsed());
+            }
+            if !std::mem::replace(&mut self.first_done, true) {
+                self.unsaved = true;
+            }
+            self.tell_progress(true);
+            let unsettled = !self.here.settled || !self.there.settled || self.unsaved;
+            if unsettled && self.quiet_at.is_none() {
+                self.quiet_at = Some(Instant::now() + QUIET);
+            }
+        } else {
+            self.quiet_at = None;
+            self.tell_progress(false);
+        }
+    }
+
+    fn plan(&mut self) {
+        self.replan = false;
+        let now = Instant::now();
+        let mode = self.start.mode;
+        let plan = reconcile(&self.base, &self.here.tree, &self.there.tree, &|_| mode);
+        self.conflicts = plan.conflicts;
+        let deletions = |steps: &[Step]| steps.iter().filter(|step| step.new.is_none()).count() as u64;
+        let deleted = deletions(&plan.here).max(deletions(&plan.there));
+        if let Err(reason) = self.guard.judge(&self.base, &self.here.tree, &self.there.tree, deleted) {
+            self.guard.hold(reason);
+            self.replan = true;
+            return;
+        }
+        self.agree(plan.agreed.into_iter().map(|step| (step.path, step.new)).collect());
+        self.queue.clear();
+        self.large.clear();
+        let steps = plan.here.into_iter().map(|step| (Side::Here, step));
+        for (side, step) in steps.chain(plan.there.into_iter().map(|step| (Side::There, step))) {
+            let key = (side, step.path.clone());
+            let waits = self.stalled.get(&key).is_some_and(|stalled| stalled.until > now);
+            if !waits && !self.busy.contains(&key) {
+                self.queue.push_back((side, step));
+            }
+        }
+        share(&mut self.base, &mut self.here.tree, &mut self.there.tree);
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        let nothing_to_do = self.queue.is_empty() && self.large.is_empty() && self.flights.is_empty() && !self.replan;
+        self.here.ready && self.there.ready && nothing_to_do
+    }
+
+    pub(super) fn note(&mut self, text: &str) {
+        if !self.notes.iter().any(|note| note == text) {
+            self.notes.push(text.to_owned());
+        }
+    }
+
+    pub(super) fn flush(&mut self, reply: oneshot::Sender<Result<()>>) {
+        let mut waiting = HashSet::new();
+        for side in [Side::Here, Side::There] {
+            if self.known(side).ready {
+                let ticket = self.ticket();
+                waiting.insert(ticket);
+                self.ask(side, Ask::Barrier { ticket });
+            }
+        }
+        self.flushes.push(Flush { waiting, reply });
+    }
+
+    fn finish_flushes(&mut self) {
+        let stopped = match self.state() {
+            SyncState::Paused => Some("file sync is paused".to_owned()),
+            SyncState::Waiting { reason } => Some(reason),
+            _ => None,
+        };
+        let idle = self.is_idle();
+        let linked = self.link.is_some();
+        for mut flush in std::mem::take(&mut self.flushes) {
+            if let Some(reason) = &stopped {
+                let failure = Failure::new(format!("what was saved may not be on the other side: {reason}"));
+                let _ = flush.reply.send(Err(failure.hint("see `devenv sync status`, then `devenv sync resume`")));
+                continue;
+            }
+            if !linked {
+                // The scan after the next connect sees all that was saved until then.
+                flush.waiting.clear();
+            }
+            match idle && flush.waiting.is_empty() {
+                true => drop(flush.reply.send(Ok(()))),
+                false => self.flushes.push(flush),
+            }
+        }
+    }
+
+    /// Tells of the first copy as of a transfer.
+    fn tell_progress(&mut self, done: bool) {
+        use crate::model::Event;
+        let id = format!("sync {}", self.start.root.display());
+        let left = self.backlog();
+        match (self.announced, done) {
+            (None, false) if !self.first_done && left > 0 => {
+                self.announced = Some(left);
+                let label = format!("copying {}", self.start.root.display());
+                self.start.events.send(Event::TransferBegan { id, label, total_bytes: Some(left) });
+            }
+            (Some(total), false) => {
+                self.start.events.send(Event::TransferAt { id, done_bytes: total.saturating_sub(left) });
+            }
+            (Some(_), true) => {
+                self.announced = None;
+                let label = format!("{} is the same on both sides", self.start.root.display());
+                self.start.events.send(Event::TransferEnded { id, label });
+            }
+            (None, _) => {}
+        }
+    }
+}
+
+/// A session that cannot even begin says so to whoever asks.
+async fn refuse(failure: Failure, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let reason = failure.chain().join(": ");
+    while let Some(command) = commands.recv().await {
+        let refusal = || Failure::new(reason.clone());
+        match command {
+            Command::Status(reply) => {
+                let state = SyncState::Failed { reason: reason.clone() };
+                let _ = reply.send(SyncStatus { state, ..SyncStatus::default() });
+            }
+            Command::Flush(reply) => drop(reply.send(Err(refusal()))),
+            Command::Resolve { reply, .. } | Command::Undo(reply) => drop(reply.send(Err(refusal()))),
+            Command::Stop => return,
+            Command::Pause | Command::Resume | Command::Reset => {}
+        }
+    }
+}

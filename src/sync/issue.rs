@@ -1,0 +1,120 @@
+//! Sends planned steps on their way, as many at a time as memory and the wire should hold.
+
+use super::controller::{Controller, Flight};
+use super::message::{Ask, Body, Order, ReadFile, Ticket};
+use super::path::Blob;
+use super::reconcile::{Side, Step};
+use super::tree::Leaf;
+
+/// Content and orders between the two sides at any time. Also bounds how long an edit waits behind a first copy.
+const MOST_FLIGHT_BYTES: u64 = 4 << 20;
+/// Larger files travel in pieces, beside everything else.
+pub(super) const LARGE_FILE_BYTES: u64 = 256 << 10;
+/// What one message of contents or orders holds, about.
+const BATCH_BYTES: u64 = 256 << 10;
+/// What a step takes beside its content.
+const STEP_BYTES: u64 = 200;
+
+/// Messages being filled for one side.
+#[derive(Default)]
+struct Batch {
+    orders: Vec<Order>,
+    reads: Vec<ReadFile>,
+    bytes: u64,
+}
+
+/// The content that a step needs, if any.
+pub(super) fn content_of(step: &Step) -> Option<&super::tree::File> {
+    let Some(Leaf::File(new)) = &step.new else { return None };
+    match &step.old {
+        Some(Leaf::File(old)) if old.hash == new.hash => None,
+        _ => Some(new),
+    }
+}
+
+impl Controller {
+    /// Sends what there is room for.
+    pub(super) fn issue(&mut self) {
+        let (mut here, mut there) = (Batch::default(), Batch::default());
+        while self.flight_bytes < MOST_FLIGHT_BYTES {
+            let Some((to, step)) = self.queue.pop_front() else { break };
+            let content = content_of(&step).copied();
+            if content.is_some_and(|file| file.size_bytes > LARGE_FILE_BYTES) {
+                self.large.push_back((to, step));
+                continue;
+            }
+            let ticket = self.ticket();
+            // What is asked for goes to the side that has the content, what is done to the one that is changed.
+            let side = if content.is_some() { to.other() } else { to };
+            let batch = if side == Side::Here { &mut here } else { &mut there };
+            let bytes = STEP_BYTES + step.path.as_bytes().len() as u64 + content.map_or(0, |file| file.size_bytes);
+            batch.bytes += bytes;
+            match content {
+                Some(file) => batch.reads.push(ReadFile {
+                    ticket,
+                    path: step.path.clone(),
+                    hash: file.hash,
+                    size_bytes: file.size_bytes,
+                }),
+                None => batch.orders.push(order(ticket, &step, Body::None)),
+            }
+            self.fly(ticket, Flight { to, step, bytes, doing: content.is_none() });
+            if here.bytes > BATCH_BYTES {
+                self.send_batch(Side::Here, std::mem::take(&mut here));
+            }
+            if there.bytes > BATCH_BYTES {
+                self.send_batch(Side::There, std::mem::take(&mut there));
+            }
+        }
+        self.send_batch(Side::Here, here);
+        self.send_batch(Side::There, there);
+        self.issue_large();
+    }
+
+    pub(super) fn fly(&mut self, ticket: Ticket, flight: Flight) {
+        self.flight_bytes += flight.bytes;
+        self.busy.insert((flight.to, flight.step.path.clone()));
+        self.flights.insert(ticket, flight);
+    }
+
+    fn send_batch(&mut self, side: Side, batch: Batch) {
+        if !batch.orders.is_empty() {
+            self.ask(side, Ask::Do(batch.orders));
+        }
+        if !batch.reads.is_empty() {
+            self.ask(side, Ask::Read(batch.reads));
+        }
+    }
+
+    /// Contents came from `side`: on to the other.
+    pub(super) fn contents(&mut self, side: Side, contents: Vec<(Ticket, Option<Blob>)>) {
+        let mut orders = Vec::new();
+        for (ticket, content) in contents {
+            let Some(flight) = self.flights.get_mut(&ticket) else { continue };
+            match content {
+                Some(content) if flight.to == side.other() => {
+                    flight.doing = true;
+                    orders.push(order(ticket, &flight.step, Body::Inline(content)));
+                }
+                _ => {
+                    // It is not what it was; what it is now was told before this.
+                    if let Some(flight) = self.land(ticket) {
+                        self.stall(flight.to, flight.step.path, None);
+                    }
+                }
+            }
+        }
+        if !orders.is_empty() {
+            self.ask(side.other(), Ask::Do(orders));
+        }
+    }
+
+    /// Steps that are known and not done.
+    pub(super) fn backlog(&self) -> u64 {
+        (self.queue.len() + self.large.len() + self.flights.len()) as u64
+    }
+}
+
+pub(super) fn order(ticket: Ticket, step: &Step, body: Body) -> Order {
+    Order { ticket, path: step.path.clone(), old: step.old.clone(), new: step.new.clone(), body }
+}

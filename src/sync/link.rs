@@ -1,0 +1,60 @@
+//! The connection to the far replica: greets it, then carries asks and tells.
+
+use super::far::check_protocol;
+use super::message::{Ask, Hello, PROTOCOL, Tell};
+use super::wire::{receive, send};
+use crate::model::{Failure, Result};
+use crate::sys::stream::Stream;
+use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
+
+/// Tells that wait for the controller: what is in flight is bounded by it, so this only evens out.
+const TELLS_WAITING: usize = 64;
+
+/// A replica that can be spoken to.
+pub struct Link {
+    pub asks: UnboundedSender<Ask>,
+    pub tells: Receiver<Tell>,
+    /// Which copy of the tree it keeps.
+    pub replica: [u8; 16],
+}
+
+/// Greets the far side of `stream` and keeps it speaking.
+///
+/// # Errors
+/// It ends, breaks, or speaks differently.
+pub async fn connect(mut stream: Stream, ignore: Vec<String>) -> Result<Link> {
+    send(&mut stream, &Hello { protocol: PROTOCOL, ignore, replica: [0; 16] }, false).await?;
+    let Some(theirs) = receive::<Hello>(&mut stream).await? else {
+        return Err(Failure::new("the other side of file sync hung up"));
+    };
+    check_protocol(&theirs)?;
+    let (asks, asked) = mpsc::unbounded_channel();
+    let (tells, told) = mpsc::channel(TELLS_WAITING);
+    tokio::spawn(carry(stream, asked, tells));
+    Ok(Link { asks, tells: told, replica: theirs.replica })
+}
+
+async fn carry(stream: Stream, mut asked: UnboundedReceiver<Ask>, tells: mpsc::Sender<Tell>) {
+    let (mut from, mut to) = tokio::io::split(stream);
+    let reading = async {
+        while let Some(tell) = receive::<Tell>(&mut from).await? {
+            if tells.send(tell).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let writing = async {
+        while let Some(ask) = asked.recv().await {
+            send(&mut to, &ask, false).await?;
+        }
+        Ok(())
+    };
+    let end: Result<()> = tokio::select! {
+        end = reading => end,
+        end = writing => end,
+    };
+    if let Err(failure) = end {
+        let _ = tells.send(Tell::Note(failure.chain().join(": "))).await;
+    }
+}

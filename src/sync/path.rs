@@ -1,0 +1,208 @@
+//! Names below the root of a tree: bytes, as the file system has them, with `/` between.
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::ser::{Serialize, Serializer};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The longest path taken (PATH_MAX of Linux, without its NUL).
+const LONGEST_PATH_BYTES: usize = 4095;
+/// The longest name taken (NAME_MAX).
+const LONGEST_NAME_BYTES: usize = 255;
+
+/// A path relative to the root of a tree; empty for the root. Holds no `.`, no `..`, no empty part and no NUL, also
+/// when it was read from the wire. In order, a folder is followed by what is in it only if no sibling sorts between:
+/// order is that of the parts, not of the bytes.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct TreePath(Vec<u8>);
+
+impl TreePath {
+    /// The root itself.
+    pub fn root() -> TreePath {
+        TreePath::default()
+    }
+
+    /// A path from its bytes; `None` when it could lead elsewhere or is too long.
+    pub fn parse(bytes: Vec<u8>) -> Option<TreePath> {
+        let fine = bytes.is_empty() || bytes.split(|byte| *byte == b'/').all(is_name);
+        (fine && bytes.len() <= LONGEST_PATH_BYTES).then_some(TreePath(bytes))
+    }
+
+    /// `path` as seen from `root`; `None` when it is not below it.
+    pub fn below(root: &Path, path: &Path) -> Option<TreePath> {
+        use std::os::unix::ffi::OsStrExt;
+        TreePath::parse(path.strip_prefix(root).ok()?.as_os_str().as_bytes().to_owned())
+    }
+
+    /// The name `name` in this folder.
+    pub fn join(&self, name: &[u8]) -> TreePath {
+        let mut bytes = Vec::with_capacity(self.0.len() + 1 + name.len());
+        bytes.extend_from_slice(&self.0);
+        if !bytes.is_empty() {
+            bytes.push(b'/');
+        }
+        bytes.extend_from_slice(name);
+        TreePath(bytes)
+    }
+
+    /// The folder it is in, and its name there; `None` for the root.
+    pub fn split(&self) -> Option<(TreePath, &[u8])> {
+        if self.0.is_empty() {
+            return None;
+        }
+        Some(match self.0.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => (TreePath(self.0[..at].to_owned()), &self.0[at + 1..]),
+            None => (TreePath::root(), &self.0),
+        })
+    }
+
+    /// Its names, from the root down.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
+    }
+
+    /// Whether it is `other` or below it.
+    pub fn is_within(&self, other: &TreePath) -> bool {
+        other.0.is_empty()
+            || self.0 == other.0
+            || (self.0.starts_with(&other.0) && self.0.get(other.0.len()) == Some(&b'/'))
+    }
+
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// For libraries that want a path; relative.
+    pub fn as_path(&self) -> &Path {
+        use std::os::unix::ffi::OsStrExt;
+        Path::new(std::ffi::OsStr::from_bytes(&self.0))
+    }
+
+    /// The path below `root`.
+    pub fn under(&self, root: &Path) -> PathBuf {
+        if self.0.is_empty() { root.to_owned() } else { root.join(self.as_path()) }
+    }
+}
+
+/// Whether a name may stand in a folder.
+pub fn is_name(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name.len() <= LONGEST_NAME_BYTES
+        && name != b"."
+        && name != b".."
+        && !name.iter().any(|byte| matches!(byte, 0 | b'/'))
+}
+
+impl PartialOrd for TreePath {
+    fn partial_cmp(&self, other: &TreePath) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TreePath {
+    fn cmp(&self, other: &TreePath) -> std::cmp::Ordering {
+        self.parts().cmp(other.parts())
+    }
+}
+
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "." } else { return String::from_utf8_lossy(&self.0).fmt(f) })
+    }
+}
+
+impl fmt::Debug for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<&str> for TreePath {
+    /// For paths known when the program is written.
+    fn from(text: &str) -> TreePath {
+        TreePath::parse(text.as_bytes().to_owned()).unwrap_or_default()
+    }
+}
+
+impl Serialize for TreePath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for TreePath {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<TreePath, D::Error> {
+        let bytes = from.deserialize_byte_buf(BytesVisitor)?;
+        TreePath::parse(bytes).ok_or_else(|| D::Error::custom("a path that may not be"))
+    }
+}
+
+/// Bytes as one piece: serde would take a vector byte by byte.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Blob(pub Vec<u8>);
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Blob, D::Error> {
+        from.deserialize_byte_buf(BytesVisitor).map(Blob)
+    }
+}
+
+struct BytesVisitor;
+
+impl Visitor<'_> for BytesVisitor {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_owned())
+    }
+
+    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_lead_out_is_no_path() {
+        for bad in ["/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/.", "a\0b"] {
+            assert_eq!(TreePath::parse(bad.into()), None, "{bad:?}");
+        }
+        assert_eq!(TreePath::parse(vec![b'a'; 256]), None);
+        assert!(TreePath::parse(b"\xff/..a".to_vec()).is_some());
+        let wire = postcard::to_stdvec(&Blob(b"../x".to_vec())).unwrap();
+        assert!(postcard::from_bytes::<TreePath>(&wire).is_err());
+    }
+
+    #[test]
+    fn folders_come_before_what_is_in_them_and_before_longer_names() {
+        let mut paths: Vec<TreePath> = ["a-b", "a/c", "a", "a/b/c", "b"].map(TreePath::from).to_vec();
+        paths.sort();
+        assert_eq!(paths, ["a", "a/b/c", "a/c", "a-b", "b"].map(TreePath::from));
+        assert!(TreePath::from("a/b").is_within(&"a".into()));
+        assert!(!TreePath::from("a-b").is_within(&"a".into()));
+        assert_eq!(TreePath::from("a/b").split(), Some(("a".into(), &b"b"[..])));
+    }
+}

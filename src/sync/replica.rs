@@ -1,0 +1,242 @@
+//! One tree on one side: reads it, changes it as asked, and knows what is in it.
+
+use super::path::TreePath;
+use super::patterns::{OWN, Patterns};
+use super::scan::Scanner;
+use super::trash::Trash;
+use super::tree::{Change, Hash, Leaf, Node, differences};
+use crate::model::{Failure, Result, Trying};
+use crate::sys::folder::Folder;
+use crate::sys::fs::{make_folder, random_bytes, read_if_exists, real_path, write_atomically};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A lock of git that is older is one that was left behind.
+const FRESH_LOCK_NANOSECONDS: i64 = 60_000_000_000;
+
+/// Who owns what sync makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// One side's tree with all that is needed to work on it.
+pub struct Replica {
+    pub(super) root_path: PathBuf,
+    pub(super) state: PathBuf,
+    pub(super) root: Arc<Folder>,
+    device: u64,
+    pub(super) inode: u64,
+    pub(super) patterns: Patterns,
+    pub(super) tree: Node,
+    pub(super) stage: Folder,
+    /// Where the watch makes its signs.
+    pub(super) signs: PathBuf,
+    pub(super) trash: Trash,
+    pub(super) owner: Option<Owner>,
+    /// Numbers files in the stage.
+    pub(super) staged: u64,
+    /// The folder worked in last: steps come sorted.
+    pub(super) near: Option<(TreePath, Arc<Folder>)>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Replica {
+    /// Opens the tree at `root`. `state` is a folder that belongs to this tree alone.
+    ///
+    /// # Errors
+    /// The root is missing, or the state folder cannot be used.
+    pub fn open(root: &Path, state: &Path, ignore: &[String], owner: Option<Owner>) -> Result<Replica> {
+        let open = Folder::at(root).trying(|| format!("cannot open {}", root.display()))?;
+        let facts = open.facts().trying(|| format!("cannot look at {}", root.display()))?;
+        let root = &real_path(root)?;
+        make_folder(state)?;
+        let signs = state.join("signs");
+        make_folder(&signs)?;
+        let signs = real_path(&signs)?;
+        let own = own_folder(&open, root, state, facts.device)?;
+        let (stage, trash) = (inner(&own, b"stage"), inner(&own, b"trash"));
+        let stage = stage.trying(|| format!("cannot stage files for {}", root.display()))?;
+        empty_stage(&stage);
+        let trash = trash.and_then(Trash::open).trying(|| format!("cannot open the trash of {}", root.display()))?;
+        Ok(Replica {
+            root_path: root.into(),
+            state: state.into(),
+            root: Arc::new(open),
+            device: facts.device,
+            inode: facts.inode,
+            patterns: Patterns::new(ignore)?,
+            tree: Node::folder(),
+            stage,
+            signs,
+            trash,
+            owner,
+            staged: 0,
+            near: None,
+            notes: Vec::new(),
+        })
+    }
+
+    /// The tree as it was last read.
+    pub fn tree(&self) -> &Node {
+        &self.tree
+    }
+
+    /// Takes `tree` for what was read last; stamps tell which files have to be read again.
+    pub fn remember(&mut self, tree: Node) {
+        self.tree = tree;
+    }
+
+    /// Whether the folder at the root's path is still the one that was opened.
+    pub fn is_root_there(&self) -> bool {
+        Folder::at(&self.root_path).and_then(|folder| folder.facts()).is_ok_and(|facts| facts.inode == self.inode)
+    }
+
+    /// Reads all of the tree and returns what changed. `on_folder` is called for each folder before it is read.
+    ///
+    /// # Errors
+    /// The root cannot be read.
+    pub fn scan(&mut self, on_folder: &(dyn Fn(&TreePath) + Sync)) -> Result<Vec<Change>> {
+        let what = || format!("cannot read {}", self.root_path.display());
+        let root = self.root.again().trying(what)?;
+        let scanner = Scanner { patterns: &self.patterns, device: self.device, on_folder };
+        let new = scanner.read_all(root, &TreePath::root(), Some(&self.tree)).trying(what)?;
+        self.near = None;
+        let mut changes = Vec::new();
+        differences(&TreePath::root(), Some(&self.tree), Some(&new), &mut changes);
+        self.tree = new;
+        Ok(changes)
+    }
+
+    /// Looks at one path again. A folder that was known is read again only if `deep`.
+    pub fn refresh(
+        &mut self,
+        path: &TreePath,
+        deep: bool,
+        on_folder: &(dyn Fn(&TreePath) + Sync),
+        into: &mut Vec<Change>,
+    ) -> io::Result<()> {
+        let Some((parent, name)) = path.split() else { return Ok(()) };
+        if self.patterns.covers(&parent, true) {
+            return Ok(());
+        }
+        let Ok(handle) = self.walk(&parent) else {
+            // What is above it changed too.
+            self.near = None;
+            return self.refresh(&parent, true, on_folder, into);
+        };
+        if !self.tree.get(&parent).is_some_and(Node::is_folder) {
+            return self.refresh(&parent, true, on_folder, into);
+        }
+        let old = self.tree.get(path);
+        let scanner = Scanner { patterns: &self.patterns, device: self.device, on_folder };
+        let mut new = scanner.read_one(&handle, path, name, old)?;
+        if new.as_ref().is_some_and(Node::is_folder) {
+            match old {
+                Some(Node::Folder(_)) if !deep => return Ok(()),
+                _ => match handle.enter(name) {
+                    Ok(folder) => new = Some(scanner.read_all(folder, path, old)?),
+                    Err(_) => new = None,
+                },
+            }
+        }
+        differences(path, old, new.as_ref(), into);
+        self.tree.set(path, new);
+        Ok(())
+    }
+
+    /// Whether git is changing files right now: it holds its lock, and not since an accident long ago.
+    pub fn is_git_busy(&self) -> bool {
+        let lock = self.root.enter(b".git").and_then(|git| git.look(b"index.lock")).ok().flatten();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+        lock.is_some_and(|facts| now.saturating_sub(facts.modified_nanoseconds) < FRESH_LOCK_NANOSECONDS)
+    }
+
+    /// Opens a folder of the tree, name by name.
+    pub(super) fn walk(&mut self, path: &TreePath) -> io::Result<Arc<Folder>> {
+        if path.is_root() {
+            return Ok(self.root.clone());
+        }
+        if let Some((near, folder)) = &self.near
+            && near == path
+        {
+            return Ok(folder.clone());
+        }
+        let start = match &self.near {
+            Some((near, folder)) if path.is_within(near) => (near.parts().count(), folder.clone()),
+            _ => (0, self.root.clone()),
+        };
+        let folder = path.parts().skip(start.0).try_fold(start.1, |at, name| at.enter(name).map(Arc::new))?;
+        self.near = Some((path.clone(), folder.clone()));
+        Ok(folder)
+    }
+
+    /// What stands for this copy of the tree.
+    ///
+    /// # Errors
+    /// The state folder cannot be used.
+    pub fn identity(state: &Path) -> Result<[u8; 16]> {
+        let path = state.join("replica");
+        let known = read_if_exists(&path)?.and_then(|text| u128::from_str_radix(text.trim(), 16).ok());
+        if let Some(known) = known {
+            return Ok(known.to_be_bytes());
+        }
+        make_folder(state)?;
+        let new: [u8; 16] = random_bytes()?;
+        write_atomically(&path, format!("{:032x}\n", u128::from_be_bytes(new)).as_bytes())?;
+        Ok(new)
+    }
+}
+
+/// One number for all of a tree: equal trees have equal ones.
+pub fn digest(node: &Node) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    for (name, child) in node.entries() {
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        match (child, child.leaf()) {
+            (Node::Apart(why), _) => drop(hasher.update(&[4, *why as u8])),
+            (_, Some(Leaf::Folder)) => drop(hasher.update(&[3]).update(&digest(child))),
+            (_, Some(Leaf::File(file))) => {
+                hasher.update(&[1]).update(&file.hash).update(&file.mode.to_le_bytes());
+            }
+            (_, Some(Leaf::Link(target))) => {
+                hasher.update(&[2]).update(&(target.0.len() as u64).to_le_bytes()).update(&target.0);
+            }
+            (_, None) => {}
+        }
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// Where the stage and the trash are: on the file system of the tree, since files move between them by rename.
+fn own_folder(root: &Folder, root_path: &Path, state: &Path, device: u64) -> Result<Folder> {
+    let what = || format!("cannot open {}", state.display());
+    let open = Folder::at(state).trying(what)?;
+    if open.facts().trying(what)?.device == device {
+        return Ok(open);
+    }
+    inner(root, OWN.as_bytes()).trying(|| format!("cannot make {OWN} in {}", root_path.display())).map_err(|error| {
+        Failure::because("there is no place for files on their way", error)
+            .hint("the folder that is synced has to be writable")
+    })
+}
+
+fn inner(folder: &Folder, name: &[u8]) -> io::Result<Folder> {
+    match folder.make_folder(name, 0o700) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => folder.enter(name),
+    }
+}
+
+/// Removes what a crash left half-made; the parts of large files stay, to go on with.
+fn empty_stage(stage: &Folder) {
+    for name in stage.names().unwrap_or_default() {
+        if !name.ends_with(b".part") {
+            let _ = stage.unlink(&name);
+        }
+    }
+}

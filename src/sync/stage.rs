@@ -1,0 +1,189 @@
+//! Files on their way into the tree: written aside, checked, and only then put in place.
+
+use super::apply::Not;
+use super::message::{Body, Order};
+use super::path::TreePath;
+use super::replica::Replica;
+use super::tree::{File, Hash, Leaf, Node};
+use crate::sys::folder::{Facts, facts_of, set_mode};
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+/// A file that lies ready in the stage.
+#[derive(Debug)]
+pub struct Staged {
+    pub(super) name: Vec<u8>,
+    /// `None` for a link.
+    pub(super) facts: Option<Facts>,
+}
+
+/// A large file that comes in pieces, in order.
+#[derive(Debug)]
+pub struct Growing {
+    file: fs::File,
+    name: Vec<u8>,
+    hash: Hash,
+    hasher: blake3::Hasher,
+    have_bytes: u64,
+    size_bytes: u64,
+}
+
+const COPY_BYTES: usize = 1 << 18;
+
+impl Replica {
+    /// Lays a new file or link ready in the stage.
+    pub(super) fn make_ready(&mut self, order: &Order, leaf: &Leaf, staged: Option<Staged>) -> Result<Staged, Not> {
+        let name = match &staged {
+            Some(staged) => staged.name.clone(),
+            None => {
+                self.staged += 1;
+                format!("{}", self.staged).into_bytes()
+            }
+        };
+        let ready = match leaf {
+            Leaf::Link(target) => self.stage.make_link(&name, &target.0).map(|()| None).map_err(Not::from),
+            Leaf::File(file) => self.fill(&name, order, file, staged.is_some()).map(Some),
+            Leaf::Folder => Err(Not::Refused),
+        };
+        if ready.is_err() {
+            let _ = self.stage.unlink(&name);
+        }
+        let facts = ready?;
+        if let Some(owner) = self.owner {
+            self.stage.give(&name, owner.uid, owner.gid)?;
+        }
+        Ok(Staged { name, facts })
+    }
+
+    fn fill(&mut self, name: &[u8], order: &Order, wanted: &File, came_in_pieces: bool) -> Result<Facts, Not> {
+        let file = match &order.body {
+            Body::Inline(content) => {
+                if *blake3::hash(&content.0).as_bytes() != wanted.hash {
+                    return Err(Not::Refused);
+                }
+                let mut file = self.stage.create(name)?;
+                file.write_all(&content.0)?;
+                file
+            }
+            Body::Staged if came_in_pieces => self.stage.read(name)?,
+            Body::Own(path) => self.copy_own(name, path, wanted)?,
+            Body::Staged | Body::None => return Err(Not::NeedsContent),
+        };
+        set_mode(&file, wanted.mode)?;
+        // A new file keeps its time. One that is replaced gets the time of now, by this side's clock: a build that runs
+        // here has to see that it is newer than what was made of the old one.
+        if order.old.is_none() {
+            self.stage.set_modified(name, wanted.modified_nanoseconds)?;
+        }
+        Ok(facts_of(&file)?)
+    }
+
+    /// Copies a file of the same content that this side has in its tree, or had a moment ago.
+    fn copy_own(&mut self, name: &[u8], path: &TreePath, wanted: &File) -> Result<fs::File, Not> {
+        let known = self.tree.get(path).cloned();
+        let from = match (known, path.split()) {
+            (Some(Node::File(file, _)), Some((parent, own))) if file.hash == wanted.hash => {
+                self.walk(&parent).and_then(|folder| folder.read(own)).ok()
+            }
+            _ => None,
+        };
+        let Some(mut from) = from.or_else(|| self.trash.find(&wanted.hash)) else { return Err(Not::NeedsContent) };
+        let mut to = self.stage.create(name)?;
+        let hash = copy_hashing(&mut from, &mut to, u64::MAX, blake3::Hasher::new())?.1.finalize();
+        if *hash.as_bytes() != wanted.hash {
+            drop(to);
+            self.stage.unlink(name)?;
+            return Err(Not::NeedsContent);
+        }
+        Ok(to)
+    }
+
+    /// Begins, or goes on with, a large file that will come in pieces.
+    ///
+    /// # Errors
+    /// The stage cannot be written.
+    pub fn begin(&mut self, hash: Hash, size_bytes: u64) -> io::Result<Growing> {
+        let name = format!("{}.part", blake3::Hash::from_bytes(hash).to_hex()).into_bytes();
+        let mut file = self.stage.create_or_open(&name)?;
+        let mut have = facts_of(&file)?.size_bytes;
+        if have > size_bytes {
+            file.set_len(0)?;
+            have = 0;
+        }
+        let (_, hasher) = copy_hashing(&mut file, &mut io::sink(), have, blake3::Hasher::new())?;
+        Ok(Growing { file, name, hash, hasher, have_bytes: have, size_bytes })
+    }
+
+    /// Adds a piece of a file of this side's tree.
+    ///
+    /// # Errors
+    /// It cannot be read any more, or the disk is full.
+    pub fn copy_piece(&mut self, growing: &mut Growing, path: &TreePath, offset: u64, length: u64) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let (parent, name) = path.split().ok_or_else(gone)?;
+        let mut from = self.walk(&parent)?.read(name)?;
+        from.seek(SeekFrom::Start(offset))?;
+        let hasher = std::mem::take(&mut growing.hasher);
+        let length = length.min(growing.size_bytes.saturating_sub(growing.have_bytes));
+        let (copied, hasher) = copy_hashing(&mut from, &mut growing.file, length, hasher)?;
+        growing.hasher = hasher;
+        growing.have_bytes += copied;
+        if copied == length { Ok(()) } else { Err(gone()) }
+    }
+
+    /// Ends a large file. A content that is not the one announced is thrown away.
+    pub fn finish(&self, growing: &Growing) -> Option<Staged> {
+        let whole = growing.have_bytes == growing.size_bytes;
+        if whole && *growing.hasher.finalize().as_bytes() == growing.hash {
+            return Some(Staged { name: growing.name.clone(), facts: None });
+        }
+        if whole {
+            let _ = self.stage.unlink(&growing.name);
+        }
+        None
+    }
+}
+
+impl Growing {
+    pub fn have_bytes(&self) -> u64 {
+        self.have_bytes
+    }
+
+    /// Adds the next piece.
+    ///
+    /// # Errors
+    /// The disk is full, or the file is longer than was announced.
+    pub fn add(&mut self, data: &[u8]) -> io::Result<()> {
+        if self.have_bytes + data.len() as u64 > self.size_bytes {
+            return Err(io::Error::other("more came than was announced"));
+        }
+        self.file.write_all(data)?;
+        self.hasher.update(data);
+        self.have_bytes += data.len() as u64;
+        Ok(())
+    }
+}
+
+/// Copies up to `length` bytes and takes them into the hash.
+fn copy_hashing(
+    from: &mut impl Read,
+    to: &mut impl Write,
+    length: u64,
+    mut hasher: blake3::Hasher,
+) -> io::Result<(u64, blake3::Hasher)> {
+    let mut buffer = vec![0; COPY_BYTES.min(usize::try_from(length).unwrap_or(COPY_BYTES)).max(1)];
+    let mut left = length;
+    while left > 0 {
+        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = match from.read(&mut buffer[..most]) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        to.write_all(&buffer[..read])?;
+        hasher.update(&buffer[..read]);
+        left -= read as u64;
+    }
+    Ok((length - left, hasher))
+}

@@ -1,0 +1,212 @@
+//! What is kept between runs: trees in files that a crash cannot tear, and a journal of what was agreed since.
+
+use super::path::TreePath;
+use super::tree::{Apart, Leaf, Node, Stamp};
+use crate::model::{Result, Trying};
+use crate::sys::fs::write_atomically;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Raised with every change of what is kept: an older file is then as good as none.
+const FORMAT: u32 = 1;
+const CHECKSUM_BYTES: usize = 32;
+/// No tree of this program is longer, unpacked.
+const LONGEST_BYTES: usize = 2 << 30;
+
+/// A tree as a list, parents first.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Listed(Vec<(TreePath, Entry)>);
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Entry {
+    Leaf(Leaf, i64, u64),
+    Apart(Apart),
+}
+
+impl From<&Node> for Listed {
+    fn from(root: &Node) -> Listed {
+        fn list(path: &TreePath, node: &Node, into: &mut Vec<(TreePath, Entry)>) {
+            for (name, child) in node.entries() {
+                let path = path.join(name);
+                let stamp = if let Node::File(_, stamp) = child { *stamp } else { Stamp::default() };
+                let entry = match child {
+                    Node::Apart(why) => Some(Entry::Apart(*why)),
+                    _ => child.leaf().map(|leaf| Entry::Leaf(leaf, stamp.changed_nanoseconds, stamp.inode)),
+                };
+                into.extend(entry.map(|entry| (path.clone(), entry)));
+                list(&path, child, into);
+            }
+        }
+        let mut all = Vec::new();
+        list(&TreePath::root(), root, &mut all);
+        Listed(all)
+    }
+}
+
+impl From<Listed> for Node {
+    fn from(listed: Listed) -> Node {
+        let mut root = Node::folder();
+        for (path, entry) in listed.0 {
+            let node = match entry {
+                Entry::Apart(why) => Node::Apart(why),
+                Entry::Leaf(Leaf::File(file), changed_nanoseconds, inode) => {
+                    Node::File(file, Stamp { changed_nanoseconds, inode })
+                }
+                Entry::Leaf(leaf, ..) => Node::from(&leaf),
+            };
+            root.set(&path, Some(node));
+        }
+        root
+    }
+}
+
+/// Writes `value` so that it is there whole or not at all.
+///
+/// # Errors
+/// The disk is full or the folder not writable.
+pub fn save<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let what = || format!("cannot write {}", path.display());
+    let plain = postcard::to_stdvec(&(FORMAT, value)).trying(what)?;
+    let mut bytes = zstd::bulk::compress(&plain, 1).trying(what)?;
+    let sum = blake3::hash(&bytes);
+    bytes.extend_from_slice(sum.as_bytes());
+    write_atomically(path, &bytes)
+}
+
+/// Reads what `save` wrote; `None` when there is nothing, or nothing that can be used.
+pub fn load<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let bytes = std::fs::read(path).ok()?;
+    let (packed, sum) = bytes.split_at_checked(bytes.len().checked_sub(CHECKSUM_BYTES)?)?;
+    if blake3::hash(packed).as_bytes() != sum {
+        return None;
+    }
+    let mut plain = Vec::new();
+    zstd::stream::read::Decoder::new(packed).ok()?.take(LONGEST_BYTES as u64).read_to_end(&mut plain).ok()?;
+    let (format, rest) = postcard::take_from_bytes::<u32>(&plain).ok()?;
+    (format == FORMAT).then(|| postcard::from_bytes(rest).ok())?
+}
+
+/// What was agreed since the base was saved. Each record: four bytes of length, eight of checksum, postcard.
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    pub length_bytes: u64,
+}
+
+/// Both sides have this at that path now.
+pub type Agreement = (TreePath, Option<Leaf>);
+
+impl Journal {
+    /// Opens the journal and reads what it holds; a torn end is cut off.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(path: &Path) -> Result<(Journal, Vec<Agreement>)> {
+        let what = || format!("cannot open {}", path.display());
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).trying(what)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).trying(what)?;
+        let mut agreements = Vec::new();
+        let mut rest = bytes.as_slice();
+        while let Some((agreement, tail)) = read_record(rest) {
+            agreements.push(agreement);
+            rest = tail;
+        }
+        let whole = (bytes.len() - rest.len()) as u64;
+        file.set_len(whole).trying(what)?;
+        Ok((Journal { path: path.into(), file, length_bytes: whole }, agreements))
+    }
+
+    /// Adds records.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn add(&mut self, agreements: &[Agreement]) -> Result<()> {
+        let what = || format!("cannot write {}", self.path.display());
+        let mut bytes = Vec::new();
+        for agreement in agreements {
+            let body = postcard::to_stdvec(agreement).trying(what)?;
+            bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&blake3::hash(&body).as_bytes()[..8]);
+            bytes.extend_from_slice(&body);
+        }
+        let written = self.file.write_all(&bytes);
+        if written.is_err() {
+            // A half record would hide those after it.
+            let _ = self.file.set_len(self.length_bytes);
+        }
+        written.trying(what)?;
+        self.length_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets everything: the base has it.
+    ///
+    /// # Errors
+    /// The file cannot be cut.
+    pub fn clear(&mut self) -> Result<()> {
+        self.length_bytes = 0;
+        let cleared: io::Result<()> = self.file.set_len(0);
+        cleared.trying(|| format!("cannot empty {}", self.path.display()))
+    }
+}
+
+fn read_record(bytes: &[u8]) -> Option<(Agreement, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (sum, rest) = rest.split_first_chunk::<8>()?;
+    let (body, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let fine = blake3::hash(body).as_bytes().starts_with(sum);
+    Some((postcard::from_bytes(body).ok().filter(|_| fine)?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::path::Blob;
+
+    #[test]
+    fn a_journal_cut_or_flipped_anywhere_keeps_what_came_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let agreements: Vec<Agreement> = vec![
+            ("a".into(), Some(Leaf::Folder)),
+            ("a/b".into(), Some(Leaf::Link(Blob(b"x".to_vec())))),
+            ("c".into(), None),
+        ];
+        let (mut journal, before) = Journal::open(&path).unwrap();
+        assert!(before.is_empty());
+        journal.add(&agreements).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let (mut journal, read) = Journal::open(&path).unwrap();
+            assert!(read.len() < 3 && agreements.starts_with(&read), "cut at {cut}");
+            journal.add(&agreements[2..]).unwrap();
+            assert_eq!(Journal::open(&path).unwrap().1.last(), agreements.last());
+            let mut flipped = whole.clone();
+            flipped[cut] ^= 4;
+            std::fs::write(&path, &flipped).unwrap();
+            assert!(agreements.starts_with(&Journal::open(&path).unwrap().1), "flipped at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_saved_tree_is_read_or_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("base");
+        let mut tree = Node::folder();
+        tree.set(&"a".into(), Some(Node::folder()));
+        tree.set(&"a/b".into(), Some(Node::Link(b"t".as_slice().into())));
+        tree.set(&"c".into(), Some(Node::Apart(Apart::Special)));
+        save(&path, &Listed::from(&tree)).unwrap();
+        assert_eq!(load::<Listed>(&path).map(Node::from), Some(tree));
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert!(load::<Listed>(&path).is_none());
+        }
+        assert!(load::<Listed>(&folder.path().join("none")).is_none());
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests that need more than one file of this folder.
+
+mod reconcile;
+mod rounds;
+mod world;

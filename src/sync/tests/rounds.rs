@@ -1,0 +1,180 @@
+//! One round after another between two real folders.
+
+use super::world::{World, flush, until, write};
+use crate::model::sync::{SyncChoice, SyncDirection, SyncState};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::{Duration, SystemTime};
+
+#[tokio::test]
+async fn two_trees_become_one_in_both_directions() {
+    let world = World::new();
+    write(&world.here("a/b/one"), "1");
+    write(&world.here("run"), "#!");
+    fs::set_permissions(world.here("run"), fs::Permissions::from_mode(0o750)).unwrap();
+    fs::create_dir(world.here("empty")).unwrap();
+    symlink("a/b", world.here("link")).unwrap();
+    symlink("/etc/passwd", world.here("out")).unwrap();
+    write(&world.here("large"), &"x".repeat(3 << 20));
+    write(&world.here("node_modules/x"), "apart");
+    write(&world.there("c/two"), "2");
+    write(&world.there("c/large"), &"y".repeat(1 << 20));
+    let old = SystemTime::now() - Duration::from_secs(9_000);
+    fs::File::options().write(true).open(world.here("a/b/one")).unwrap().set_modified(old).unwrap();
+    let status = world.once().await;
+    assert_eq!((status.state, status.conflict_count, status.backlog), (SyncState::Watching, 0, 0));
+    assert!(!world.there("node_modules").exists());
+    fs::remove_dir_all(world.here("node_modules")).unwrap();
+    world.assert_equal();
+    assert_eq!(fs::metadata(world.there("a/b/one")).unwrap().modified().unwrap(), old, "times are kept");
+    assert_eq!(
+        world.trees().0.keys().collect::<Vec<_>>(),
+        ["a", "a/b", "a/b/one", "c", "c/large", "c/two", "empty", "large", "link", "out", "run"]
+    );
+
+    write(&world.here("a/b/one"), "11");
+    fs::remove_file(world.there("c/two")).unwrap();
+    fs::remove_file(world.here("link")).unwrap();
+    fs::remove_dir(world.there("empty")).unwrap();
+    fs::rename(world.there("a"), world.there("d")).unwrap();
+    fs::set_permissions(world.there("run"), fs::Permissions::from_mode(0o640)).unwrap();
+    write(&world.there("out2/x"), "file in folder");
+    world.once().await;
+    world.assert_equal();
+    // `a/b/one` was moved there and edited here: the edit survives beside the moved file.
+    assert_eq!(fs::read_to_string(world.there("a/b/one")).unwrap(), "11");
+    assert_eq!(fs::read_to_string(world.here("d/b/one")).unwrap(), "1");
+    assert!(!world.here("c/two").exists() && !world.there("link").exists() && !world.here("empty").exists());
+}
+
+#[tokio::test]
+async fn conflicts_are_listed_left_alone_and_ended_by_choice() {
+    let world = World::new();
+    for name in ["ours", "theirs", "same", "free"] {
+        write(&world.here(name), "0");
+    }
+    world.once().await;
+    for name in ["ours", "theirs"] {
+        write(&world.here(name), "here");
+        write(&world.there(name), "there");
+    }
+    write(&world.here("same"), "both");
+    write(&world.there("same"), "both");
+    write(&world.there("free"), "2");
+    write(&world.here("deleted"), "");
+    let session = world.start();
+    flush(&session).await;
+    let status = session.status().await;
+    let names: Vec<_> = status.conflicts.iter().map(|conflict| conflict.path.as_str()).collect();
+    assert_eq!(names, ["ours", "theirs"]);
+    assert_eq!(fs::read_to_string(world.here("ours")).unwrap(), "here");
+    assert_eq!(fs::read_to_string(world.there("ours")).unwrap(), "there");
+    assert_eq!(fs::read_to_string(world.here("free")).unwrap(), "2");
+    assert_eq!(session.resolve(SyncChoice::Ours, "ours").await.unwrap(), 1);
+    assert_eq!(session.resolve(SyncChoice::Theirs, "*").await.unwrap(), 1);
+    flush(&session).await;
+    assert_eq!(session.status().await.conflict_count, 0);
+    world.assert_equal();
+    assert_eq!(fs::read_to_string(world.there("ours")).unwrap(), "here");
+    assert_eq!(fs::read_to_string(world.here("theirs")).unwrap(), "there");
+    world.stop(session).await;
+}
+
+#[tokio::test]
+async fn an_edit_is_seen_by_the_next_flush_and_after_a_cut() {
+    let world = World::new();
+    write(&world.here("x"), "0");
+    let session = world.start();
+    flush(&session).await;
+    write(&world.here("x"), "1");
+    flush(&session).await;
+    assert_eq!(fs::read_to_string(world.there("x")).unwrap(), "1");
+    world.cut();
+    write(&world.there("y"), "2");
+    flush(&session).await;
+    write(&world.there("y"), "3");
+    flush(&session).await;
+    world.assert_equal();
+    world.stop(session).await;
+}
+
+#[tokio::test]
+async fn mass_deletion_and_an_emptied_root_wait_for_consent() {
+    let world = World::new();
+    for number in 0..120 {
+        write(&world.here(&format!("f{number}")), "x");
+    }
+    world.once().await;
+    for number in 0..100 {
+        fs::remove_file(world.there(&format!("f{number}"))).unwrap();
+    }
+    let session = world.start();
+    assert!(session.flush().await.is_err());
+    assert!(matches!(session.status().await.state, SyncState::Waiting { .. }));
+    assert_eq!(world.trees().0.len(), 120);
+    session.resume();
+    flush(&session).await;
+    world.assert_equal();
+    assert_eq!(world.trees().0.len(), 20);
+    world.stop(session).await;
+    fs::remove_dir_all(world.there("")).unwrap();
+    let session = world.start();
+    assert!(session.flush().await.is_err());
+    assert_eq!(world.trees().0.len(), 20);
+    world.stop(session).await;
+}
+
+#[tokio::test]
+async fn a_new_copy_there_deletes_nothing_here() {
+    let world = World::new();
+    write(&world.here("x"), "0");
+    world.once().await;
+    fs::remove_dir_all(world.there("")).unwrap();
+    fs::remove_dir_all(world.state("there")).unwrap();
+    fs::create_dir(world.there("")).unwrap();
+    world.once().await;
+    world.assert_equal();
+    assert!(world.here("x").exists());
+}
+
+#[tokio::test]
+async fn one_way_brings_nothing_back() {
+    let mut world = World::new();
+    world.mode = SyncDirection::OneWay;
+    write(&world.here("x"), "0");
+    write(&world.there("own/y"), "0");
+    world.once().await;
+    write(&world.there("x"), "there");
+    world.once().await;
+    assert_eq!(fs::read_to_string(world.there("x")).unwrap(), "0");
+    assert!(world.there("own/y").exists() && !world.here("own").exists());
+    world.mode = SyncDirection::Mirror;
+    world.once().await;
+    assert!(!world.there("own").exists());
+}
+
+#[tokio::test]
+async fn edits_arrive_by_themselves_also_in_new_folders() {
+    let world = World::new();
+    write(&world.here("a/x"), "0");
+    let session = world.start();
+    flush(&session).await;
+    write(&world.here("a/x"), "1");
+    until("an edit", || fs::read_to_string(world.there("a/x")).is_ok_and(|text| text == "1")).await;
+    for number in 0..30 {
+        write(&world.there(&format!("n{number}/b/c/d")), "new");
+    }
+    until("new folders", || (0..30).all(|number| world.here(&format!("n{number}/b/c/d")).exists())).await;
+    fs::rename(world.here("n1"), world.here("m1")).unwrap();
+    until("a renamed folder", || world.there("m1/b/c/d").exists() && !world.there("n1").exists()).await;
+    write(&world.here("m1/b/c/e"), "e");
+    until("an edit in it", || world.there("m1/b/c/e").exists()).await;
+    write(&world.there("m1/b/f"), "f");
+    until("an edit in it, there", || world.here("m1/b/f").exists()).await;
+    write(&world.here(".tmp"), "saved");
+    fs::rename(world.here(".tmp"), world.here("a/x")).unwrap();
+    until("a save by rename", || fs::read_to_string(world.there("a/x")).is_ok_and(|text| text == "saved")).await;
+    flush(&session).await;
+    world.assert_equal();
+    world.stop(session).await;
+}

@@ -1,0 +1,368 @@
+//! The thread that a replica works in: takes what is asked, in order, and tells.
+
+use super::message::{Ask, Body, Order, Outcome, ReadFile, Tell, Ticket};
+use super::path::{Blob, TreePath};
+use super::replica::{Replica, digest};
+use super::scan::hash_of;
+use super::stage::Growing;
+use super::store::{Listed, load, save};
+use super::tree::{Change, Hash, Leaf, Node, Now, differences};
+use super::watch::Watch;
+use crate::model::Result;
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Sender;
+
+/// Changes told in one message.
+const BATCH_BYTES: usize = 1 << 18;
+/// What a change takes beside its path.
+const CHANGE_BYTES: usize = 64;
+/// A piece asked for is never longer.
+const LONGEST_PIECE_BYTES: u32 = 1 << 20;
+/// The name of the file with the tree as it was last read.
+const SEEN: &str = "seen";
+
+/// A tree that cannot be watched, or not all of it, is read this often.
+const READ_UNWATCHED: Duration = Duration::from_secs(10);
+/// A tree that is watched is read this often all the same when it is quiet.
+const READ_WATCHED: Duration = Duration::from_secs(300);
+/// While git holds its lock a change of many files is not told in halves, but for no longer than this.
+const LONGEST_HOLD: Duration = Duration::from_secs(10);
+
+/// How often git's lock is looked for meanwhile.
+const HOLD_STEP: Duration = Duration::from_millis(10);
+
+/// What wakes the thread.
+pub enum Work {
+    Ask(Ask),
+    /// Something changed in the tree.
+    Touched,
+    /// Nobody asks any more.
+    End,
+}
+
+/// The work of one replica.
+pub struct Worker {
+    replica: Replica,
+    watch: Option<Watch>,
+    /// The tree was told, so changes are told too.
+    telling: bool,
+    held_since: Option<Instant>,
+    read_at: Instant,
+    tells: Sender<Tell>,
+    growing: HashMap<Ticket, Growing>,
+    /// Something was written since the last `Settle`.
+    dirty: bool,
+}
+
+/// Whoever listened is gone.
+struct Gone;
+
+type Told = std::result::Result<(), Gone>;
+
+impl Worker {
+    /// Prepares the work; the tree as it was last read is loaded. `wake` sends `Work::Touched`.
+    pub fn new(mut replica: Replica, tells: Sender<Tell>, wake: mpsc::Sender<Work>) -> Worker {
+        if let Some(seen) = load::<Listed>(&replica.state.join(SEEN)) {
+            replica.remember(seen.into());
+        }
+        let watch = Watch::start(&replica.root_path, &replica.signs, move || drop(wake.send(Work::Touched)));
+        if let Err(error) = &watch {
+            replica.note(&format!("changes are looked for every 10 seconds only: {error}"));
+        }
+        Worker {
+            replica,
+            watch: watch.ok(),
+            telling: false,
+            held_since: None,
+            read_at: Instant::now() + READ_UNWATCHED,
+            tells,
+            growing: HashMap::new(),
+            dirty: false,
+        }
+    }
+
+    /// Works until nobody asks any more, or nobody listens.
+    pub fn run(mut self, work: Receiver<Work>) {
+        loop {
+            let wait = self.next_time().saturating_duration_since(Instant::now());
+            let went = match work.recv_timeout(wait) {
+                Ok(Work::Ask(ask)) => self.answer(ask),
+                Ok(Work::Touched) | Err(RecvTimeoutError::Timeout) => Ok(()),
+                Ok(Work::End) | Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if went.and_then(|()| self.look_around()).is_err() {
+                break;
+            }
+        }
+        let _ = save(&self.replica.state.join(SEEN), &Listed::from(self.replica.tree()));
+    }
+
+    fn next_time(&self) -> Instant {
+        let due = self.watch.as_ref().and_then(Watch::due).filter(|_| self.telling);
+        let held = due.map(|due| if self.held_since.is_some() { due.max(Instant::now() + HOLD_STEP) } else { due });
+        held.map_or(self.read_at, |due| due.min(self.read_at))
+    }
+
+    /// Tells what changed, when it is time.
+    fn look_around(&mut self) -> Told {
+        if !self.telling {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if self.read_at <= now {
+            return self.rescan();
+        }
+        if !self.watch.as_ref().and_then(Watch::due).is_some_and(|due| due <= now) {
+            return Ok(());
+        }
+        if self.replica.is_git_busy() && *self.held_since.get_or_insert(now) + LONGEST_HOLD > now {
+            return Ok(());
+        }
+        self.held_since = None;
+        self.look_at_dirty()
+    }
+
+    fn look_at_dirty(&mut self) -> Told {
+        let Some(dirty) = self.watch.as_ref().map(Watch::take) else { return self.rescan() };
+        if dirty.lost {
+            return self.rescan();
+        }
+        let mut changes = Vec::new();
+        let mut covered: Option<TreePath> = None;
+        self.replica.near = None;
+        for (path, whole) in dirty.paths {
+            if covered.as_ref().is_some_and(|above| path.is_within(above)) {
+                continue;
+            }
+            if path.is_root() {
+                if !self.replica.is_root_there() {
+                    return self.lost_root();
+                }
+                continue;
+            }
+            let watch = self.watch.as_ref();
+            let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
+            if self.replica.refresh(&path, whole, &on_folder, &mut changes).is_err() {
+                return self.rescan();
+            }
+            covered = whole.then_some(path).or(covered);
+        }
+        self.replica.near = None;
+        self.tell_changes(changes)
+    }
+
+    fn lost_root(&mut self) -> Told {
+        self.telling = false;
+        let reason = format!("{} is gone, or is not the folder it was", self.replica.root_path.display());
+        self.tell(Tell::Lost { reason })
+    }
+
+    fn tell(&mut self, tell: Tell) -> Told {
+        self.tells.blocking_send(tell).map_err(|_| Gone)
+    }
+
+    fn answer(&mut self, ask: Ask) -> Told {
+        match ask {
+            Ask::Scan { known } => self.scan(known),
+            Ask::Read(files) => self.read(files),
+            Ask::ReadPiece { ticket, path, offset, length } => {
+                let data = read_piece(&mut self.replica, &path, offset, length).map(Blob);
+                self.tell(Tell::Piece { ticket, data })
+            }
+            Ask::Do(orders) => self.obey(orders),
+            Ask::Begin { ticket, hash, size_bytes } => {
+                let have = match self.replica.begin(hash, size_bytes) {
+                    Ok(growing) => {
+                        let have = growing.have_bytes();
+                        self.growing.insert(ticket, growing);
+                        have
+                    }
+                    // What follows fails with the reason.
+                    Err(_) => 0,
+                };
+                self.tell(Tell::Begun { ticket, have })
+            }
+            Ask::Piece { ticket, data } => {
+                let length = data.0.len() as u64;
+                if let Some(growing) = self.growing.get_mut(&ticket)
+                    && growing.add(&data.0).is_err()
+                {
+                    self.growing.remove(&ticket);
+                }
+                self.tell(Tell::Written { ticket, length })
+            }
+            Ask::CopyPiece { ticket, path, offset, length } => {
+                if let Some(mut growing) = self.growing.remove(&ticket)
+                    && self.replica.copy_piece(&mut growing, &path, offset, length).is_ok()
+                {
+                    self.growing.insert(ticket, growing);
+                }
+                self.tell(Tell::Written { ticket, length })
+            }
+            Ask::Abandon { ticket } => {
+                self.growing.remove(&ticket);
+                Ok(())
+            }
+            Ask::Chunks { ticket, .. } => self.tell(Tell::Chunks { ticket, chunks: Vec::new() }),
+            Ask::Barrier { ticket } => {
+                match self.watch.as_mut().is_some_and(|watch| !watch.is_limited() && watch.catch_up()) {
+                    true => self.look_at_dirty()?,
+                    false => self.rescan()?,
+                }
+                self.tell(Tell::Barrier { ticket })
+            }
+            Ask::Settle { ticket } => self.settle(ticket),
+            Ask::Undo { ticket } => self.tell(Tell::Undone { ticket, count: 0 }),
+        }
+    }
+
+    fn scan(&mut self, known: Hash) -> Told {
+        if !self.replica.is_root_there() {
+            return self.lost_root();
+        }
+        if let Err(failure) = self.read_all() {
+            return self.tell(Tell::Lost { reason: failure.chain().join(": ") });
+        }
+        self.telling = true;
+        let digest = digest(self.replica.tree());
+        let whole = digest != known;
+        if whole {
+            let mut changes = Vec::new();
+            differences(&TreePath::root(), Some(&Node::folder()), Some(self.replica.tree()), &mut changes);
+            self.tell_changes(changes)?;
+        }
+        self.tell_notes()?;
+        self.tell(Tell::Scanned { whole, digest })
+    }
+
+    fn read_all(&mut self) -> Result<Vec<Change>> {
+        let watch = self.watch.as_ref();
+        watch.map(Watch::take);
+        let changes = self.replica.scan(&|path| watch.iter().for_each(|watch| watch.add(path)))?;
+        let watched = watch.is_some_and(|watch| !watch.is_limited());
+        if watch.is_some_and(Watch::is_limited) {
+            self.replica.note("the kernel watches no more folders: what is in the others is seen within 10 seconds; raise fs.inotify.max_user_watches (sysctl)");
+        }
+        self.read_at = Instant::now() + if watched { READ_WATCHED } else { READ_UNWATCHED };
+        Ok(changes)
+    }
+
+    fn rescan(&mut self) -> Told {
+        if !self.replica.is_root_there() {
+            return self.lost_root();
+        }
+        match self.read_all() {
+            Ok(changes) => self.tell_changes(changes),
+            Err(failure) => self.tell(Tell::Lost { reason: failure.chain().join(": ") }),
+        }
+    }
+
+    fn tell_notes(&mut self) -> Told {
+        for note in std::mem::take(&mut self.replica.notes) {
+            self.tell(Tell::Note(note))?;
+        }
+        Ok(())
+    }
+
+    fn tell_changes(&mut self, changes: Vec<Change>) -> Told {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        for change in changes {
+            bytes += CHANGE_BYTES + change.path.as_bytes().len();
+            if let Now::Leaf(Leaf::Link(target)) = &change.now {
+                bytes += target.0.len();
+            }
+            batch.push(change);
+            if bytes > BATCH_BYTES {
+                self.tell(Tell::Changes(std::mem::take(&mut batch)))?;
+                bytes = 0;
+            }
+        }
+        if batch.is_empty() { Ok(()) } else { self.tell(Tell::Changes(batch)) }
+    }
+
+    fn look_again(&mut self, paths: &[TreePath]) -> Told {
+        let mut changes = Vec::new();
+        let watch = self.watch.as_ref();
+        let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
+        for path in paths {
+            // What cannot be read now is told when it is scanned.
+            let _ = self.replica.refresh(path, true, &on_folder, &mut changes);
+        }
+        self.tell_changes(changes)
+    }
+
+    fn read(&mut self, files: Vec<ReadFile>) -> Told {
+        let mut contents = Vec::new();
+        let mut stale = Vec::new();
+        self.replica.near = None;
+        for ReadFile { ticket, path, hash, size_bytes } in files {
+            let length = u32::try_from(size_bytes).unwrap_or(0).saturating_add(1);
+            let data = read_piece(&mut self.replica, &path, 0, length);
+            let data = data.filter(|data| hash_of(&mut data.as_slice()).is_ok_and(|now| now == hash));
+            if data.is_none() {
+                stale.push(path);
+            }
+            contents.push((ticket, data.map(Blob)));
+        }
+        self.look_again(&stale)?;
+        self.tell(Tell::Contents(contents))
+    }
+
+    fn obey(&mut self, orders: Vec<Order>) -> Told {
+        let (mut done, mut not_done) = (Vec::with_capacity(orders.len()), Vec::new());
+        let mut odd = Vec::new();
+        self.replica.near = None;
+        self.dirty = true;
+        for order in orders {
+            let (ticket, path) = (order.ticket, order.path.clone());
+            let staged = match order.body {
+                Body::Staged => self.growing.remove(&ticket).and_then(|growing| self.replica.finish(&growing)),
+                _ => None,
+            };
+            let made_folder = order.new == Some(Leaf::Folder);
+            let outcome = self.replica.obey(order, staged);
+            if outcome == Outcome::Done {
+                if made_folder && let Some(watch) = &self.watch {
+                    watch.add(&path);
+                }
+                done.push((ticket, outcome));
+            } else {
+                odd.push(path);
+                not_done.push((ticket, outcome));
+            }
+        }
+        self.replica.near = None;
+        // In this order: what is told of a path is never older than what was told before.
+        self.tell(Tell::Outcomes(done))?;
+        self.look_again(&odd)?;
+        self.tell_notes()?;
+        if not_done.is_empty() { Ok(()) } else { self.tell(Tell::Outcomes(not_done)) }
+    }
+
+    fn settle(&mut self, ticket: Ticket) -> Told {
+        if std::mem::take(&mut self.dirty) {
+            let settled = self.replica.root.sync_file_system().and_then(|()| self.replica.trash.close_batch());
+            if let Err(error) = settled {
+                self.tell(Tell::Note(format!("cannot settle {}: {error}", self.replica.root_path.display())))?;
+            }
+        }
+        self.tell(Tell::Settled { ticket })
+    }
+}
+
+/// Bytes of a file of the tree; shorter at its end, `None` when it cannot be read.
+fn read_piece(replica: &mut Replica, path: &TreePath, offset: u64, length: u32) -> Option<Vec<u8>> {
+    let (parent, name) = path.split()?;
+    let mut file = replica.walk(&parent).ok()?.read(name).ok()?;
+    if offset > 0 {
+        file.seek(SeekFrom::Start(offset)).ok()?;
+    }
+    let length = length.min(LONGEST_PIECE_BYTES);
+    let mut data = Vec::with_capacity(length as usize);
+    file.take(u64::from(length)).read_to_end(&mut data).ok()?;
+    Some(data)
+}

@@ -1,0 +1,3 @@
+//! What macOS offers.
+
+pub mod virtualization;
