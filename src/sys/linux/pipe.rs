@@ -1,14 +1,16 @@
 //! Pipes, memory files and standard streams.
 
-use crate::model::{Result, Trying};
+use crate::model::{Failure, Result, Trying};
 use crate::sys::pipe_room;
 use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// A pipe: reading end, writing end.
 ///
@@ -16,6 +18,24 @@ use std::os::fd::{AsFd, OwnedFd};
 /// No descriptors are left.
 pub fn new() -> Result<(OwnedFd, OwnedFd)> {
     nix::unistd::pipe2(OFlag::O_CLOEXEC).trying(|| "cannot make a pipe")
+}
+
+/// Waits until a byte can be read, and leaves it there for others who wait; false when the writing end is closed
+/// without one, or `patience` ends before.
+///
+/// # Errors
+/// The descriptor cannot be waited for.
+pub fn has_byte_within(reading: impl AsFd, patience: Duration) -> Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut waiting = [PollFd::new(reading.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut waiting, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+            Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(Failure::because("cannot wait at a pipe", error)),
+            Ok(_) => return Ok(waiting[0].revents().is_some_and(|seen| seen.contains(PollFlags::POLLIN))),
+        }
+    }
 }
 
 /// A file in memory that holds `content`, at its beginning (memfd_create(2)).
