@@ -34,6 +34,8 @@ pub struct Surroundings {
     pub gateway: Ipv4Addr,
     pub network: OwnedFd,
     pub router: OwnedFd,
+    /// As in [`birth::Belongings`].
+    pub settled: OwnedFd,
 }
 
 /// The words a box runs: for a service as Docker combines ENTRYPOINT and CMD, where an own entrypoint resets the
@@ -108,6 +110,7 @@ pub fn start(site: &Site, program: &OwnedFd, start: &Start, around: Surroundings
         log: open(paths.log(), true)?.into(),
         network: around.network,
         router: around.router,
+        settled: around.settled,
     };
     let entry = Enter {
         init: Identity { pid: 0, start_ticks: 0, boot_id: String::new() },

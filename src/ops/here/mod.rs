@@ -20,6 +20,7 @@ pub mod supervise;
 mod tree;
 mod undo;
 mod up;
+mod wiring;
 
 use crate::model::Place;
 pub use connect::open_connection;

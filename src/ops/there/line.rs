@@ -1,8 +1,8 @@
 //! Connecting to a place.
 
 use super::vm;
-use crate::machine::Line;
 use crate::machine::remote::{self, Access, Program};
+use crate::machine::{Line, clock};
 use crate::model::{Events, Failure, Place, Result, Trying};
 use crate::ops::place::Origin;
 use crate::state::Layout;
@@ -45,7 +45,11 @@ pub async fn connect(reach: &Reach<'_>) -> Result<Arc<dyn Line>> {
             };
             let found = tokio::task::spawn_blocking(find).await.trying(|| "cannot look for the VM")??;
             let access = found.ok_or_else(|| Failure::new("the VM does not run").hint("`devenv up` starts it"))?;
-            Ok(Arc::new(vm::line(&access).await?))
+            let line: Arc<dyn Line> = Arc::new(vm::line(&access).await?);
+            // Beside what the line is wanted for. Where it fails the line itself is lost.
+            let guest = line.clone();
+            tokio::spawn(async move { clock::set(&*guest, clock::timezone()).await });
+            Ok(line)
         }
         Place::Here => Err(Failure::new("boxes of this computer need no connection")),
     }

@@ -84,7 +84,7 @@ impl Supervision {
                     log("connected");
                     self.link.send_replace(Link::Up(line.clone()));
                     (wait, starts) = (FIRST_WAIT, false);
-                    let why = self.until_lost(&*line).await;
+                    let why = self.keep(&*line, log).await;
                     log(&format!("the connection was lost: {why}"));
                 }
                 Err(failure) => {
@@ -102,15 +102,15 @@ impl Supervision {
         }
     }
 
-    /// Returns when the connection is lost, with why. Until then a guest of ours has this computer's time.
-    async fn until_lost(&self, line: &dyn Line) -> String {
-        if self.start.place != Place::Vm {
-            return line.lost().await;
+    /// Keeps the clock of a VM's guest. Returns when the line is lost, with why.
+    async fn keep(&self, line: &dyn Line, log: fn(&str)) -> String {
+        if self.start.place == Place::Vm {
+            tokio::select! {
+                why = line.lost() => return why,
+                failure = clock::keep(line) => log(&failure.chain().join(": ")),
+            }
         }
-        tokio::select! {
-            why = line.lost() => why,
-            failure = clock::keep(line) => failure.chain().join(": "),
-        }
+        line.lost().await
     }
 
     /// The connection, waiting for it if need be.
