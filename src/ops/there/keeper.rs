@@ -1,11 +1,12 @@
 //! The keeper of a project elsewhere, as those who ask it see it.
 
 use super::far::lost;
+use super::line;
 use super::site::Site;
 use crate::model::event::Unheard;
-use crate::model::far::{BUILD, LONGEST_DOCUMENT_BYTES};
+use crate::model::far::{BUILD, LONGEST_DOCUMENT_BYTES, Request};
 use crate::model::there::{ThereReply, ThereRequest, ThereStart};
-use crate::model::{BoxName, Events, Failure, PublishedPort, Result, Trying};
+use crate::model::{BoxName, Events, Failure, Kind, Place, PublishedPort, Result, Trying};
 use crate::sys::detached::{self, Detached};
 use crate::sys::framed::{document, read_document, write_document};
 use crate::sys::fs::remove_file_if_exists;
@@ -62,11 +63,25 @@ impl Keeper {
         Keeper::connect(socket).await.ok().flatten()?.hello().await.ok()
     }
 
-    /// The project's keeper: the one that runs, or a new one. One of another build gives way.
+    /// The project's keeper: the one that runs, or a new one. One of another build gives way. Where it cannot connect
+    /// without asking somebody, whoever sits at this terminal is asked.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// It cannot be started, or nobody's answer was right.
     pub async fn ensure(site: &Site<'_>) -> Result<Keeper> {
+        let keeper = Keeper::find_or_start(site).await?;
+        let reach = site.elsewhere.reach();
+        if reach.attended && matches!(reach.place, Place::Ssh(_)) {
+            let hello = document(&Request::Hello).trying(|| "cannot ask the far side")?;
+            let tried = Keeper::stream(&site.paths.keeper_socket(), &hello).await;
+            if tried.is_err_and(|failure| failure.get_kind() == Kind::Unattended) {
+                line::ask(&reach).await?;
+            }
+        }
+        Ok(keeper)
+    }
+
+    async fn find_or_start(site: &Site<'_>) -> Result<Keeper> {
         let socket = site.paths.keeper_socket();
         if let Some(mut found) = Keeper::connect(&socket).await? {
             if found.hello().await.is_ok_and(|hello| hello.build == build()) {
