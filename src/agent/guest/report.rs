@@ -9,7 +9,9 @@ use std::path::Path;
 pub fn report() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let mut text = String::new();
-    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<12}{value}\n"));
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<12}{value}");
+    };
     line("kernel", read("/proc/sys/kernel/osrelease").trim().to_owned());
     line("up", format!("{} s", read("/proc/uptime").split('.').next().unwrap_or_default()));
     line("load", read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "));

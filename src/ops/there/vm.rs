@@ -63,6 +63,14 @@ pub fn ensure(origin: &Origin, events: &dyn Events) -> Result<Access> {
     on_vm_of(origin, events, |vm| vm.start())
 }
 
+/// How to reach the VM if it runs.
+///
+/// # Errors
+/// A file of it cannot be read.
+pub fn running(origin: &Origin, events: &dyn Events) -> Result<Option<Access>> {
+    on_vm_of(origin, events, |vm| vm.running())
+}
+
 fn on_vm<T>(context: &Context, act: impl FnOnce(&Vm) -> Result<T>) -> Result<T> {
     on_vm_of(&Origin::look()?, &*context.events, act)
 }
