@@ -2,6 +2,7 @@
 
 use super::disk;
 use crate::sys::fs::free_bytes;
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
