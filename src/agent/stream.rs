@@ -3,6 +3,7 @@
 use super::{connect, enter, verb};
 use crate::model::far::{Answer, BUILD, LONGEST_DOCUMENT_BYTES, Request};
 use crate::model::{Failure, Result};
+use crate::ops::here;
 use crate::sys::framed::{read_document, write_document};
 use crate::sys::stream::Stream;
 use std::io;
@@ -48,6 +49,15 @@ async fn answer(mut stream: Stream, request: Request, set_clock: Option<SetClock
                 Err(failure) => refuse(stream, &failure).await,
             }
         }
+        Request::Sync { project, source, person } => match here::tree_of(&project, &source, person.as_ref()) {
+            Ok(tree) => {
+                write_document(&mut stream, &Answer::Open).await?;
+                // What breaks is told by the other side, who sees the stream end.
+                let _ = here::keep_tree(stream, tree).await;
+                Ok(())
+            }
+            Err(failure) => refuse(stream, &failure).await,
+        },
         Request::Verb(call) => match verb::start(&call) {
             Ok(verb) => {
                 write_document(&mut stream, &Answer::Open).await?;

@@ -2,7 +2,7 @@
 //! stack"), so nobody has to be asked for one.
 
 use crate::model::{Result, Trying};
-use crate::sys::linux::link::{LOOPBACK, Links};
+use crate::sys::linux::link::{self, LOOPBACK, Links};
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -22,11 +22,9 @@ pub fn connect() -> Result<()> {
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6"), "1");
     let connected = (|| {
         let links = Links::open()?;
-        links.set_up(LOOPBACK)?;
-        let index = links.index_of(INTERFACE)?;
-        links.add_address(index, ADDRESS, PREFIX)?;
-        links.set_up(index)?;
-        links.add_default_route(GATEWAY)?;
+        let index = Links::index_of(INTERFACE)?;
+        let own = link::address(index, ADDRESS, PREFIX);
+        links.change([link::up(LOOPBACK), own, link::up(index), link::default_route(GATEWAY)])?;
         io::Result::Ok(())
     })();
     connected.trying(|| format!("cannot connect the guest through {INTERFACE}"))

@@ -2,6 +2,7 @@
 
 use super::base::Base;
 use super::site::{KnownBox, Site};
+use super::tree;
 use crate::engine::enter::Enter;
 use crate::engine::launch::{ExitRecord, FirstProcess, HostAccount, Launch, Root, WrittenFile};
 use crate::engine::payload::DEFAULT_PATH;
@@ -9,7 +10,7 @@ use crate::engine::spec::{Bind, BoxSpec};
 use crate::engine::{birth, limits, seccomp, spec};
 use crate::image::ImageConfig;
 use crate::model::call::Person;
-use crate::model::{BoxWanted, Failure, ImageSource, Limits, Result, Trying};
+use crate::model::{BoxWanted, Failure, ImageSource, Limits, Result, SyncMode, Trying};
 use crate::state::record::box_names;
 use crate::state::{BoxPaths, BoxRecord, Life};
 use crate::sys::fs::{make_folder, remove_file_if_exists, remove_tree_if_exists};
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub gateway: Ipv4Addr,
     pub network: OwnedFd,
     pub router: OwnedFd,
+    /// As in [`birth::Belongings`].
+    pub settled: OwnedFd,
 }
 
 /// The words a box runs: for a service as Docker combines ENTRYPOINT and CMD, where an own entrypoint resets the
@@ -107,6 +110,7 @@ pub fn start(site: &Site, program: &OwnedFd, start: &Start, around: Surroundings
         log: open(paths.log(), true)?.into(),
         network: around.network,
         router: around.router,
+        settled: around.settled,
     };
     let entry = Enter {
         init: Identity { pid: 0, start_ticks: 0, boot_id: String::new() },
@@ -226,6 +230,9 @@ fn binds(site: &Site, wanted: &BoxWanted, paths: &BoxPaths) -> Result<Vec<Bind>>
     ];
     for mount in &wanted.mounts {
         let source = site.source_of(mount);
+        if site.context.caller.is_some() && mount.sync == SyncMode::None {
+            tree::make_own(&source, &site.computer)?;
+        }
         if !source.exists() {
             return Err(Failure::new(format!(
                 "cannot mount {} in {}: it does not exist",

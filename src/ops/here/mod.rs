@@ -17,8 +17,10 @@ mod setup;
 mod site;
 mod status;
 pub mod supervise;
+mod tree;
 mod undo;
 mod up;
+mod wiring;
 
 use crate::model::Place;
 pub use connect::open_connection;
@@ -29,6 +31,7 @@ pub use life::{down, restart, start, stop};
 pub use logs::logs;
 pub use oci::{oci, oci_log};
 pub use status::{any_runs, list, status};
+pub use tree::{keep_tree, tree_of};
 pub use up::up;
 
 /// Where boxes run when nobody says where.

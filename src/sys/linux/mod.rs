@@ -22,6 +22,7 @@ pub mod pipe;
 pub mod power;
 pub mod probe;
 pub mod pty;
+pub mod quiet;
 pub mod random;
 pub mod rootdir;
 pub mod seccomp;
