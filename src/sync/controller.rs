@@ -6,11 +6,11 @@ use super::link::{Link, connect};
 use super::message::{Ask, Outcome, Tell, Ticket};
 use super::path::TreePath;
 use super::patterns::Patterns;
-use super::reconcile::{Side, Step, reconcile};
+use super::reconcile::{Side, Step};
 use super::replica::{Replica, digest};
 use super::session::{Opener, SessionStart};
 use super::store::{Agreement, Journal};
-use super::tree::{Change, Leaf, Node, Now, share};
+use super::tree::{Change, Leaf, Node, Now};
 use super::worker::{Work, Worker};
 use crate::model::sync::{SyncChoice, SyncState, SyncStatus};
 use crate::model::{Failure, Result};
@@ -31,6 +31,8 @@ const LOOK_FOR_ROOT: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(2);
 /// A step that was refused more often than this is no reason to wait for.
 const MOST_REFUSALS: u32 = 8;
+/// More changes than this at once are no edit that somebody waits for.
+const MOST_RECENT: usize = 1000;
 /// A journal longer than this is folded into the base.
 const LONG_JOURNAL_BYTES: u64 = 4 << 20;
 
@@ -102,6 +104,14 @@ pub struct Controller {
     pub(super) unsaved: bool,
     pub(super) queue: VecDeque<(Side, Step)>,
     pub(super) large: VecDeque<(Side, Step)>,
+    /// What waits until all before it is done, phase by phase.
+    pub(super) later: VecDeque<VecDeque<(Side, Step)>>,
+    /// What changed last goes first.
+    pub(super) recent: HashSet<TreePath>,
+    /// Content that the receiver of a step has under another name.
+    pub(super) moved: HashMap<(Side, TreePath), TreePath>,
+    /// Steps whose content the receiver turned out not to have.
+    pub(super) not_own: HashSet<TreePath>,
     pub(super) flights: HashMap<Ticket, Flight>,
     pub(super) busy: HashSet<(Side, TreePath)>,
     pub(super) bulk: HashMap<Ticket, Bulk>,
@@ -120,7 +130,7 @@ pub struct Controller {
     look_at: Option<Instant>,
     quiet_at: Option<Instant>,
     /// When the first of the stalled is tried again.
-    again_at: Option<Instant>,
+    pub(super) again_at: Option<Instant>,
     changed_at: Option<Instant>,
     pub(super) last_latency: Option<Duration>,
     first_done: bool,
@@ -189,6 +199,10 @@ impl Controller {
             unsaved: false,
             queue: VecDeque::new(),
             large: VecDeque::new(),
+            later: VecDeque::new(),
+            recent: HashSet::new(),
+            moved: HashMap::new(),
+            not_own: HashSet::new(),
             flights: HashMap::new(),
             busy: HashSet::new(),
             bulk: HashMap::new(),
@@ -367,8 +381,7 @@ impl Controller {
                 self.ask(Side::Here, Ask::Abandon { ticket });
             }
         }
-        self.queue.clear();
-        self.large.clear();
+        self.clear_queues();
         self.replan = true;
         self.retry_later();
     }
@@ -451,7 +464,10 @@ impl Controller {
                 None => known.tree.take(&change),
             }
             self.stalled.remove(&(side.other(), change.path.clone()));
-            self.stalled.remove(&(side, change.path));
+            self.stalled.remove(&(side, change.path.clone()));
+            if live && self.recent.len() < MOST_RECENT {
+                self.recent.insert(change.path);
+            }
         }
         if live {
             self.replan = true;
@@ -477,7 +493,10 @@ impl Controller {
                     self.guard.add_deleted(u64::from(step.new.is_none()));
                     agreements.push((step.path, step.new));
                 }
-                Outcome::NeedsContent => self.queue.push_front((to, step)),
+                Outcome::NeedsContent => {
+                    self.not_own.insert(step.path.clone());
+                    self.queue.push_front((to, step));
+                }
                 Outcome::Refused => self.stall(to, step.path, None),
                 Outcome::Failed(reason) => self.stall(to, step.path, Some(reason)),
             }
@@ -498,7 +517,7 @@ impl Controller {
     }
 
     /// Both sides have these now.
-    fn agree(&mut self, agreements: Vec<Agreement>) {
+    pub(super) fn agree(&mut self, agreements: Vec<Agreement>) {
         if agreements.is_empty() {
             return;
         }
@@ -521,6 +540,8 @@ impl Controller {
         }
         self.finish_flushes();
         if self.is_idle() {
+            self.recent.clear();
+            self.not_own.clear();
             if let Some(changed) = self.changed_at.take() {
                 self.last_latency = Some(changed.elapsed());
             }
@@ -538,42 +559,8 @@ impl Controller {
         }
     }
 
-    fn plan(&mut self) {
-        self.replan = false;
-        let now = Instant::now();
-        let mode = self.start.mode;
-        let plan = reconcile(&self.base, &self.here.tree, &self.there.tree, &|_| mode);
-        self.conflicts = plan.conflicts;
-        let deletions = |steps: &[Step]| steps.iter().filter(|step| step.new.is_none()).count() as u64;
-        let deleted = deletions(&plan.here).max(deletions(&plan.there));
-        if let Err(reason) = self.guard.judge(&self.base, &self.here.tree, &self.there.tree, deleted) {
-            self.guard.hold(reason);
-            self.replan = true;
-            return;
-        }
-        self.agree(plan.agreed.into_iter().map(|step| (step.path, step.new)).collect());
-        self.queue.clear();
-        self.large.clear();
-        let mut stalled = std::mem::take(&mut self.stalled);
-        let steps = plan.here.into_iter().map(|step| (Side::Here, step));
-        for (side, step) in steps.chain(plan.there.into_iter().map(|step| (Side::There, step))) {
-            let key = (side, step.path.clone());
-            let mut waits = self.busy.contains(&key);
-            // Those that no plan wants any more are forgotten.
-            if let Some(entry) = stalled.remove(&key) {
-                waits |= entry.until > now;
-                self.again_at = self.again_at.into_iter().chain((entry.until > now).then_some(entry.until)).min();
-                self.stalled.insert(key, entry);
-            }
-            if !waits {
-                self.queue.push_back((side, step));
-            }
-        }
-        share(&mut self.base, &mut self.here.tree, &mut self.there.tree);
-    }
-
     pub(super) fn is_idle(&self) -> bool {
-        let nothing_to_do = self.queue.is_empty() && self.large.is_empty() && self.flights.is_empty() && !self.replan;
+        let nothing_to_do = self.backlog() == 0 && !self.replan;
         let nothing_waits =
             self.stalled.values().all(|stalled| stalled.reason.is_some() || stalled.times > MOST_REFUSALS);
         self.here.ready && self.there.ready && nothing_to_do && nothing_waits

@@ -146,6 +146,8 @@ impl Worker {
             let watch = self.watch.as_ref();
             let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
             if self.replica.refresh(&path, whole, &on_folder, &mut changes).is_err() {
+                // What was seen until now is known here, so it has to be told.
+                self.tell_changes(changes)?;
                 return self.rescan();
             }
             covered = whole.then_some(path).or(covered);
