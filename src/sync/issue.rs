@@ -59,7 +59,7 @@ impl Controller {
                 }),
                 None => batch.orders.push(order(ticket, &step, own.map_or(Body::None, Body::Own))),
             }
-            self.fly(ticket, Flight { to, step, bytes, doing: content.is_none() });
+            self.fly(ticket, Flight { to, step, bytes, doing: content.is_none(), alone: false });
             if here.bytes > BATCH_BYTES {
                 self.send_batch(Side::Here, std::mem::take(&mut here));
             }

@@ -18,6 +18,7 @@ impl Controller {
     /// Compares the trees and fills the queues.
     pub(super) fn plan(&mut self) {
         self.replan = false;
+        self.stale = !self.flights.is_empty();
         let mode = self.start.mode;
         let there = &self.there.tree;
         let way = |path: &TreePath| {

@@ -97,6 +97,11 @@ impl Worker {
                 break;
             }
         }
+        self.save_seen();
+    }
+
+    /// Keeps what was read, so that the next start need not read it again.
+    fn save_seen(&self) {
         let _ = save(&self.replica.state.join(SEEN), &Listed::from(self.replica.tree()));
     }
 
@@ -351,6 +356,7 @@ impl Worker {
 
     fn settle(&mut self, ticket: Ticket) -> Told {
         if std::mem::take(&mut self.dirty) {
+            self.save_seen();
             let settled = self.replica.root.sync_file_system().and_then(|()| self.replica.trash.close_batch());
             if let Err(error) = settled {
                 self.tell(Tell::Note(format!("cannot settle {}: {error}", self.replica.root_path.display())))?;
