@@ -20,7 +20,6 @@ pub mod config;
 #[cfg(target_os = "linux")]
 pub mod engine;
 pub mod image;
-#[cfg(target_os = "linux")]
 pub mod keeper;
 pub mod machine;
 pub mod model;

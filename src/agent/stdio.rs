@@ -1,6 +1,6 @@
 //! `devenv agent`: the far side on a remote host, spoken to over standard input and output.
 
-use super::stream;
+use super::{programs, stream};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::linux::{facts, pipe};
 use crate::sys::{mux, socket};
@@ -41,9 +41,10 @@ fn run() -> Result<()> {
     runtime.block_on(async {
         let input = Receiver::from_owned_fd_unchecked(input).map_err(not_by_hand)?;
         let output = Sender::from_owned_fd_unchecked(output).map_err(not_by_hand)?;
+        tokio::task::spawn_blocking(programs::tidy);
         let mut streams = mux::accept_over(input, output);
         while let Some(accepted) = streams.accept().await {
-            tokio::spawn(stream::serve(Box::new(accepted)));
+            tokio::spawn(stream::serve(Box::new(accepted), None));
         }
         Ok(())
     })

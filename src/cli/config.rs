@@ -1,8 +1,8 @@
 //! `devenv config`
 
-use super::{Caller, verbs};
+use super::Caller;
 use crate::model::Result;
-use crate::ops::config;
+use crate::ops::{config, verbs};
 use clap::{Args, Subcommand};
 
 /// Show and check what devenv.toml says

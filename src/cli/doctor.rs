@@ -1,8 +1,9 @@
 //! `devenv doctor`
 
-use super::{Caller, verbs};
+use super::Caller;
 use crate::model::Result;
 use crate::model::status::{Finding, Level};
+use crate::ops::verbs;
 
 pub fn run(caller: &Caller) -> Result<u8> {
     let findings = verbs::doctor(&caller.context)?;

@@ -1,10 +1,11 @@
 //! `devenv image`
 
+use super::Caller;
 use super::age::{age, now_seconds};
 use super::table::Table;
-use super::{Caller, verbs};
 use crate::model::status::ImageListed;
 use crate::model::{ImageReference, Result};
+use crate::ops::verbs;
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
 

@@ -1,9 +1,9 @@
 //! `devenv stop`, `start`, `restart`, `down`
 
+use super::Caller;
 use super::up::box_name;
-use super::{Caller, verbs};
 use crate::model::{BoxName, Result};
-use crate::ops::Context;
+use crate::ops::{Context, verbs};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 

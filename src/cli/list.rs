@@ -1,8 +1,9 @@
 //! `devenv list`
 
+use super::Caller;
 use super::table::Table;
-use super::{Caller, verbs};
 use crate::model::Result;
+use crate::ops::verbs;
 
 pub fn run(caller: &Caller) -> Result<u8> {
     let projects = verbs::list(&caller.context)?;

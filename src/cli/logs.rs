@@ -1,9 +1,10 @@
 //! `devenv logs`
 
+use super::Caller;
 use super::up::box_name;
-use super::{Caller, verbs};
 use crate::model::Result;
 use crate::model::request::LogsRequest;
+use crate::ops::verbs;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 

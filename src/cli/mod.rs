@@ -23,11 +23,6 @@ mod table;
 mod trust;
 mod ui;
 mod up;
-#[cfg(target_os = "linux")]
-mod verbs;
-#[cfg(not(target_os = "linux"))]
-#[path = "verbs_elsewhere.rs"]
-mod verbs;
 mod vm;
 
 pub use arguments::{Arguments, Command};

@@ -1,8 +1,8 @@
 //! `devenv oci`: with the words of runc, so that those who drive runc can drive this.
 
-use super::verbs;
 use crate::model::oci::{CreateRequest, OciRequest};
 use crate::model::{Failure, Result};
+use crate::ops::verbs;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,8 +1,9 @@
 //! `devenv ports`
 
+use super::Caller;
 use super::table::Table;
-use super::{Caller, verbs};
 use crate::model::{PortAddress, PublishedPort, Result};
+use crate::ops::verbs;
 use std::net::IpAddr;
 
 pub fn run(caller: &Caller) -> Result<u8> {

@@ -1,10 +1,11 @@
 //! `devenv status`
 
+use super::Caller;
 use super::age::age;
 use super::table::Table;
-use super::{Caller, verbs};
 use crate::model::Result;
 use crate::model::status::{BoxState, BoxStatus, Status};
+use crate::ops::verbs;
 
 pub fn run(caller: &Caller) -> Result<u8> {
     let status = verbs::status(&caller.context)?;

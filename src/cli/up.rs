@@ -1,9 +1,9 @@
 //! `devenv up`
 
-use super::{Caller, enter, status, trust, verbs};
+use super::{Caller, enter, status, trust};
 use crate::model::request::{EnterRequest, UpRequest};
 use crate::model::{BoxName, Failure, Kind, Result};
-use crate::ops::Context;
+use crate::ops::{Context, verbs};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use std::io::IsTerminal;

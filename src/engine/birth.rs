@@ -17,6 +17,7 @@ use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Descriptors a box is born with, in the order of their numbers from 3 on.
 pub struct Belongings {
@@ -27,6 +28,8 @@ pub struct Belongings {
     pub network: OwnedFd,
     /// Held by the first process, for a keeper that comes after a lost one.
     pub router: OwnedFd,
+    /// A pipe that gets a byte when the network is made, which the program waits for.
+    pub settled: OwnedFd,
 }
 
 /// Numbers of the descriptors, counted from the first one that is handed over.
@@ -37,9 +40,12 @@ const LOG: i32 = 3;
 const NETWORK: i32 = 4;
 /// Number of the router's descriptor in a box's first process.
 pub const ROUTER: u32 = FIRST as u32 + 5;
+const SETTLED: i32 = 6;
 const START: i32 = 2;
 const CONSOLE: i32 = 3;
 
+/// How long the network of a box may take: as long as whoever asks for it waits.
+const SETTLING: Duration = Duration::from_secs(20);
 /// The first number behind the standard streams.
 const FIRST: i32 = 3;
 /// The network namespace of a box of ours, as its spec names it.
@@ -53,8 +59,8 @@ pub const NETWORK_PATH: &str = "/proc/self/fd/7";
 pub fn start(program: &OwnedFd, launch: &Launch, belongings: Belongings) -> Result<Identity> {
     let document = pipe::memory("launch", &serde_json::to_vec(launch).trying(|| "cannot describe the box")?)?;
     let (report_read, report_write) = pipe::new()?;
-    let descriptors =
-        vec![document, report_write, belongings.exit_record, belongings.log, belongings.network, belongings.router];
+    let Belongings { exit_record, log, network, router, settled } = belongings;
+    let descriptors = vec![document, report_write, exit_record, log, network, router, settled];
     // The name tells people who look at processes which box it is; the box itself sees it too.
     let name = launch.spec.hostname().clone().unwrap_or_default();
     let mut child = spawn::with_descriptors(program, &["__box", &name], descriptors)?;
@@ -142,7 +148,7 @@ fn send(pipe: &mut File, what: &Report) {
 
 /// What the first process holds.
 enum Held {
-    Supervisor { log: OwnedFd, exit_record: File, router: OwnedFd },
+    Supervisor { log: OwnedFd, exit_record: File, router: OwnedFd, settled: OwnedFd },
     Program(ProgramBelongings),
 }
 
@@ -153,6 +159,7 @@ impl Held {
                 log: spawn::inherited(first + LOG),
                 exit_record: File::from(spawn::inherited(first + EXIT_RECORD)),
                 router: spawn::inherited(first + ROUTER as i32 - FIRST),
+                settled: spawn::inherited(first + SETTLED),
             };
         }
         let terminal = launch.spec.process().as_ref().and_then(|process| process.terminal()).unwrap_or(false);
@@ -248,7 +255,7 @@ fn live(launch: &Launch, plan: &Plan, early: Option<Sources>, held: Held, pipe: 
             };
             program::live(launch, seccomp, belongings, report_ready)
         }
-        Held::Supervisor { log, exit_record, router } => {
+        Held::Supervisor { log, exit_record, router, settled } => {
             rootfs::build(launch, tree, sources, || Ok(()))?;
             let payload = match launch.first {
                 FirstProcess::Idle => None,
@@ -260,8 +267,11 @@ fn live(launch: &Launch, plan: &Plan, early: Option<Sources>, held: Held, pipe: 
                     Some(Payload::new(&spec, seccomp, launch.single_id)?)
                 }
             };
+            if payload.is_some() && !pipe::has_byte_within(&settled, SETTLING)? {
+                return Err(Failure::new("the network of the box was not made"));
+            }
             let program = payload.map(|payload| init::begin(payload, &log)).transpose()?;
-            drop(log);
+            drop((log, settled));
             pipe::quiet_streams()?;
             send(pipe, &Report::Ready);
             pipe::close_file(pipe);

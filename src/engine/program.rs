@@ -23,7 +23,7 @@ use std::path::Path;
 pub fn prepare(launch: &Launch, plan: &Plan) -> Result<()> {
     if plan.made.net {
         let links = link::Links::open().trying(|| "cannot talk to the box's network")?;
-        links.set_up(LOOPBACK).trying(|| "cannot switch on the box's loopback")?;
+        links.change([link::up(LOOPBACK)]).trying(|| "cannot switch on the box's loopback")?;
     }
     if let Some(name) = launch.spec.domainname() {
         credentials::set_domain_name(name)?;

@@ -1,6 +1,8 @@
 //! A Linux machine for those who need one: the managed VM, or a remote host over SSH.
 
+pub mod clock;
 pub mod remote;
+pub mod ssh;
 pub mod vm;
 
 use crate::model::Result;

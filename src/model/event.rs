@@ -1,7 +1,10 @@
 //! What verbs tell while they work. Verbs send events; one file of the cli prints them.
 
+use serde::{Deserialize, Serialize};
+
 /// Something a person may want to see while waiting.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// A step of a longer work begins ("pulling debian:bookworm").
     Step { text: String },

@@ -1,5 +1,6 @@
 //! The one error type: what was being done and to what, why it failed, and what to do about it.
 
+use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt;
 
@@ -7,7 +8,8 @@ use std::fmt;
 pub type Result<T> = std::result::Result<T, Failure>;
 
 /// What sort of failure it is, as far as a caller decides something by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The work failed: exit code 1.
     Failed,
@@ -15,6 +17,8 @@ pub enum Kind {
     Usage,
     /// What was named does not exist (image, box, volume): exit code 1.
     NotFound,
+    /// The box is there or could be, and does not run: exit code 1.
+    NotRunning,
     /// Ctrl-C or SIGTERM stopped the work: exit code 130.
     Interrupted,
     /// A command exists but cannot be run: exit code 126 of `exec` and `shell`.
@@ -44,6 +48,17 @@ impl Failure {
     /// A failure with the error that made it happen.
     pub fn because(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
         Failure { source: Some(source.into()), ..Failure::new(what) }
+    }
+
+    /// A failure told by another process: what [`Failure::chain`] gave there. Its hint and kind are the outermost's.
+    pub fn told(causes: Vec<String>, hint: Option<String>, kind: Kind) -> Failure {
+        let mut causes = causes.into_iter().rev();
+        let innermost = Failure::new(causes.next().unwrap_or_else(|| "it failed without a word".into()));
+        let failure = causes.fold(innermost, |cause, what| Failure::because(what, cause)).kind(kind);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 
     #[must_use]

@@ -17,6 +17,15 @@ pub const SSH_PORT: u16 = 22;
 /// Name of the only user of the guest's SSH server.
 pub const SSH_USER: &str = "devenv";
 
+/// What the host asks of the SSH server ("exec"): a channel that carries streams (`sys::mux`).
+pub const SSH_STREAMS: &str = "streams";
+
+/// The other thing it may ask: that the guest ends its boxes, writes everything to its disk and switches itself off.
+pub const SSH_SWITCH_OFF: &str = "switch-off";
+
+/// And that it tells people what it is and what runs in it, as text.
+pub const SSH_REPORT: &str = "report";
+
 /// Everything that makes one guest different from another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seed {

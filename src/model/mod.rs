@@ -1,8 +1,10 @@
 //! Plain data that every row above talks about. Nothing here does I/O, reads a clock or an environment.
 
+pub mod call;
 pub mod event;
 pub mod failure;
 pub mod far;
+pub mod frame;
 pub mod guest;
 pub mod host;
 pub mod image;
@@ -18,6 +20,7 @@ pub mod request;
 pub mod settings;
 pub mod status;
 pub mod sync;
+pub mod there;
 pub mod vm;
 pub mod wire;
 

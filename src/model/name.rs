@@ -87,8 +87,18 @@ impl ProjectId {
     /// The identity of the project in `folder`, an absolute path with symlinks resolved: the folder's name, made fit
     /// for a file name, and the first 40 bits of the SHA-256 of the path.
     pub fn of_folder(folder: &Path) -> ProjectId {
-        let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-        let hex: String = digest[..5].iter().map(|byte| format!("{byte:02x}")).collect();
+        ProjectId::hashed(folder, &Sha256::digest(folder.as_os_str().as_encoded_bytes())[..5])
+    }
+
+    /// The identity, on a remote host or in a VM, of the project in `folder` of the computer named `computer`: several
+    /// computers may use one host, and two of them have the same folders.
+    pub fn of_folder_elsewhere(computer: &str, folder: &Path) -> ProjectId {
+        let digest = Sha256::new().chain_update(computer).chain_update([0]);
+        ProjectId::hashed(folder, &digest.chain_update(folder.as_os_str().as_encoded_bytes()).finalize()[..8])
+    }
+
+    fn hashed(folder: &Path, digest: &[u8]) -> ProjectId {
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let fit: String = name
             .chars()

@@ -85,6 +85,20 @@ pub struct SecurityWanted {
 }
 
 impl SecurityWanted {
+    /// What is loosened, as `status` says it.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.privileged {
+            words.push("privileged".to_owned());
+        }
+        if self.seccomp_unconfined {
+            words.push("seccomp=unconfined".to_owned());
+        }
+        words.extend(self.cap_add.iter().cloned());
+        words.extend(self.devices.iter().map(|device| device.display().to_string()));
+        words
+    }
+
     pub fn is_default(&self) -> bool {
         *self == SecurityWanted::default()
     }

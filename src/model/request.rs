@@ -2,10 +2,11 @@
 
 use super::BoxName;
 use super::status::Status;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// `devenv up`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct UpRequest {
     /// Just these boxes and what they depend on; empty: all.
     pub only: Vec<BoxName>,
@@ -14,7 +15,7 @@ pub struct UpRequest {
 }
 
 /// What `up` did, or with `dry_run` would do.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UpReply {
     pub status: Status,
     /// The plan, a line a step, in order.
@@ -22,7 +23,7 @@ pub struct UpReply {
 }
 
 /// `devenv exec` and `devenv shell`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EnterRequest {
     /// `None`: `dev`.
     pub name: Option<BoxName>,
@@ -37,7 +38,7 @@ pub struct EnterRequest {
 }
 
 /// `devenv logs`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LogsRequest {
     /// `None`: every box, each line behind its box's name.
     pub name: Option<BoxName>,

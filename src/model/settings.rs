@@ -1,11 +1,12 @@
 //! What belongs to a person or a computer, never to a project: `~/.config/devenv/config.toml`, resolved.
 
 use super::vm::VmSettings;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The user's own settings; the default is an absent file.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Where boxes run: `here`, `vm`, `ssh://user@host`. `None`: `here` on Linux.
     pub place: Option<String>,
@@ -18,7 +19,7 @@ pub struct Settings {
 }
 
 /// How one registry is reached.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RegistrySettings {
     /// Tried in this order before the registry itself: `host[:port]` or a URL.
     pub mirrors: Vec<String>,
@@ -29,7 +30,7 @@ pub struct RegistrySettings {
 }
 
 /// Proxies for our own connections. `None`: the environment's HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProxySettings {
     pub http: Option<String>,
     pub https: Option<String>,

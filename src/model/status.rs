@@ -1,6 +1,6 @@
 //! What runs: the replies of `status`, `ports`, `list` and `image list`. Field names are promised to scripts (`--json`).
 
-use super::PublishedPort;
+use super::{BoxWanted, PublishedPort};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -36,6 +36,12 @@ pub struct BoxStatus {
 }
 
 impl BoxStatus {
+    /// A box that the file wants and that was never made.
+    pub fn of_absent(wanted: &BoxWanted) -> BoxStatus {
+        let loosened = wanted.security.words();
+        BoxStatus { loosened, ..BoxStatus::absent(wanted.name.to_string(), wanted.image.to_string()) }
+    }
+
     /// A box that was never made.
     pub fn absent(name: impl Into<String>, image: impl Into<String>) -> BoxStatus {
         BoxStatus {

@@ -33,6 +33,8 @@ pub enum KeeperRequest {
     Hello,
     /// Make the network so: boxes that are not named lose theirs; boxes that are there keep theirs untouched.
     SetNetwork(NetworkPlan),
+    /// Wait until the network is as asked for last.
+    Settle,
     /// A connection to a port of a box, made inside the box.
     Connect { name: BoxName, protocol: Protocol, port: u16 },
     /// Close all ports and end. Boxes are not touched.
@@ -68,11 +70,17 @@ pub enum KeeperReply {
         build: String,
         pid: u32,
     },
-    /// The network is as planned. With this line travel descriptors (SCM_RIGHTS): the router's namespace, then each
-    /// box's in the order of the plan.
+    /// The network is being made as planned; what others could refuse is done. With this line travel descriptors
+    /// (SCM_RIGHTS): the reading end of a pipe that gets a byte when the network is made, and ends without one when it
+    /// could not be; the router's namespace; each box's in the order of the plan.
     Network {
         ports: BTreeMap<BoxName, Vec<PublishedPort>>,
         /// What the user should know ("port 8000 is taken; using 8001").
+        notes: Vec<String>,
+    },
+    /// The network is as planned.
+    Settled {
+        /// What the user should know about this kernel.
         notes: Vec<String>,
     },
     /// With this line travels the connection (SCM_RIGHTS). UDP, where only an answer tells whether somebody listens: a

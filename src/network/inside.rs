@@ -1,6 +1,6 @@
 //! What a box finds in its network namespace besides its own interface.
 
-use crate::sys::linux::link::{LOOPBACK, Links};
+use crate::sys::linux::link::{self, LOOPBACK, Links};
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -9,12 +9,8 @@ use std::os::fd::OwnedFd;
 /// Name of a box's interface.
 pub const INTERFACE: &str = "eth0";
 
-/// Prepares the namespace the calling thread has just made.
-///
-/// # Errors
-/// The kernel refuses; settings it does not have are left out.
-pub fn prepare() -> io::Result<()> {
-    Links::open()?.set_up(LOOPBACK)?;
+/// Prepares a new namespace, that of the calling thread. Settings that the kernel does not have are left out.
+pub fn prepare() {
     // There is no IPv6 on the project's network: nothing is announced to 200 neighbours when a box comes. The
     // loopback interface exists already and keeps its ::1.
     let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
@@ -24,30 +20,27 @@ pub fn prepare() -> io::Result<()> {
     if let Some(range) = groups {
         let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", range);
     }
-    Ok(())
 }
 
-/// Gives the interface its address and the way out; the calling thread is in the box's namespace.
+/// Switches on loopback, and gives the interface its address and the way out; the calling thread is in the box's
+/// namespace.
 ///
 /// # Errors
 /// The kernel's.
 pub fn connect(address: Ipv4Addr, prefix: u8, gateway: Ipv4Addr) -> io::Result<()> {
-    let links = Links::open()?;
-    let index = links.index_of(INTERFACE)?;
-    links.add_address(index, address, prefix)?;
-    links.set_up(index)?;
-    links.add_default_route(gateway)
+    let index = Links::index_of(INTERFACE)?;
+    let own = link::address(index, address, prefix);
+    Links::open()?.change([link::up(LOOPBACK), own, link::up(index), link::default_route(gateway)])
 }
 
 /// Makes the pair of interfaces; the calling thread is in the router's namespace.
 ///
 /// # Errors
 /// The kernel's; nothing is left then.
-pub fn plug(link: &str, alias: &str, bridge: &str, box_namespace: &OwnedFd) -> io::Result<()> {
+pub fn plug(links: &Links, name: &str, alias: &str, bridge: u32, box_namespace: &OwnedFd) -> io::Result<()> {
     use std::os::fd::AsFd;
-    let links = Links::open()?;
-    links.add_veth(link, links.index_of(bridge)?, INTERFACE, box_namespace.as_fd())?;
-    links.set_alias(link, alias).inspect_err(|_| drop(links.delete(link)))
+    links.change([link::veth(name, bridge, INTERFACE, box_namespace.as_fd())])?;
+    links.change([link::alias(name, alias)]).inspect_err(|_| drop(links.change([link::delete(name)])))
 }
 
 /// The range that covers every group a user namespace has, given its `gid_map`: the kernel compares the numbers

@@ -4,6 +4,7 @@ pub mod address;
 mod datagram;
 mod dns;
 mod egress;
+mod gates;
 mod ingress;
 mod inside;
 mod names;
@@ -18,4 +19,4 @@ mod upstream;
 mod visit;
 
 pub use ingress::Target;
-pub use project::{ProjectNetwork, Set};
+pub use project::{Begun, ProjectNetwork, Unfinished};

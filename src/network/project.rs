@@ -1,25 +1,40 @@
 //! The whole network of one project, made as a plan says: all of it, or nothing changes.
 
+use super::address::Subnet;
 use super::datagram;
 use super::ingress::{self, Target};
 use super::plan::{self, Difference};
 use super::relay::Pipes;
 use super::router::{Plugged, Router};
+use super::visit::create;
 use crate::model::wire::{BoxNetwork, NetworkPlan, Survivor};
 use crate::model::{BoxName, Failure, PublishedPort, Result, Trying};
 use crate::sys::linux::netns::{Namespace, Visitor};
 use crate::sys::ports::{Board, Given, Listener, Prepared, Refusal, Wanted};
 use crate::sys::task::Task;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-/// The network after a plan was carried out.
-pub struct Set {
+/// What is certain of a network whose making has begun.
+pub struct Begun {
     pub ports: BTreeMap<BoxName, Vec<PublishedPort>>,
     pub notes: Vec<String>,
     /// The router's namespace, then the boxes' in the order of the plan.
     pub namespaces: Vec<OwnedFd>,
+}
+
+/// What is left to do of a plan.
+pub struct Unfinished {
+    subnet: Subnet,
+    /// The namespace of a new router.
+    router: Option<Namespace>,
+    come: Vec<(BoxNetwork, Namespace)>,
+    go: BTreeSet<BoxName>,
+    ports: Prepared,
+    names: BTreeMap<BoxName, Ipv4Addr>,
+    resolvers: Vec<IpAddr>,
 }
 
 struct Attached {
@@ -111,11 +126,17 @@ impl ProjectNetwork {
         problems
     }
 
-    /// Makes the network as `plan` says. Boxes that are there with the same address are not touched.
+    /// Begins to make the network as `plan` says: what can be refused by others is done, the namespaces are there, and
+    /// the kernel's long work is left to [`ProjectNetwork::finish`]. Boxes that are there with the same address are not
+    /// touched.
     ///
     /// # Errors
     /// Nothing has changed then.
-    pub async fn set(&mut self, plan: &NetworkPlan, mut given: Given) -> std::result::Result<Set, Refusal> {
+    pub async fn begin(
+        &self,
+        plan: &NetworkPlan,
+        mut given: Given,
+    ) -> std::result::Result<(Begun, Unfinished), Refusal> {
         let subnet = plan::check(plan)?;
         let there = self.boxes.iter().map(|(name, attached)| (name.clone(), attached.plugged.address)).collect();
         let mut difference = plan::compare(plan, &there);
@@ -127,45 +148,51 @@ impl ProjectNetwork {
             }
             difference.go = self.boxes.keys().cloned().collect();
         }
-        let ports: Vec<Wanted<'_>> = plan.boxes.iter().map(|b| wanted_ports(b, &difference)).collect();
-        let ports = self.ports.prepare(&ports, &mut given)?;
-        let mut made = if keeps_router { None } else { Some(Router::make(&self.visitor, subnet, &self.pipes).await?) };
-        let come = self.plug_all(plan, &difference, made.as_mut()).await?;
-        // From here on nothing can fail.
-        let old = made.and_then(|router| self.router.replace(router));
-        self.ports.retire(&ports).await;
-        self.remove(&difference.go, old.as_ref()).await;
-        self.boxes.extend(come);
-        let mut notes = self.serve(ports);
-        let router = self.router.as_ref().ok_or_else(|| Failure::new("there is no router"))?;
-        notes.extend(router.notes.iter().cloned());
-        router.set_names(plan.boxes.iter().map(|wanted| (wanted.name.clone(), wanted.address)).collect(), &plan.dns);
-        Ok(Set { ports: self.published(), notes, namespaces: self.namespaces(plan)? })
-    }
-
-    /// Plugs the boxes that come into the new router, else the one that is there; unplugs them again on a failure.
-    async fn plug_all(
-        &mut self,
-        plan: &NetworkPlan,
-        difference: &Difference,
-        made: Option<&mut Router>,
-    ) -> Result<Vec<(BoxName, Attached)>> {
-        let router = made.or(self.router.as_mut()).ok_or_else(|| Failure::new("there is no router"))?;
+        let wanted: Vec<Wanted<'_>> = plan.boxes.iter().map(|b| wanted_ports(b, &difference)).collect();
+        let mut prepared = self.ports.prepare(&wanted, &mut given)?;
+        let notes = prepared.take_notes();
+        let router = if keeps_router { None } else { Some(self.make_namespace().await?) };
         let mut come = Vec::new();
         for wanted in plan.boxes.iter().filter(|b| difference.come.contains(&b.name)) {
-            match router.plug(&wanted.name, wanted.address).await {
-                Ok((plugged, namespace)) => {
-                    come.push((wanted.name.clone(), Attached { plugged, namespace }));
-                }
-                Err(failure) => {
-                    for (_, attached) in &come {
-                        router.unplug(&attached.plugged).await;
-                    }
-                    return Err(failure);
-                }
-            }
+            come.push((wanted.clone(), self.make_namespace().await?));
         }
-        Ok(come)
+        let mut opened = self.ports.ports_after(&prepared);
+        let of = |b: &BoxNetwork| (b.name.clone(), opened.remove(&b.name).unwrap_or_default());
+        let ports = plan.boxes.iter().map(of).collect();
+        let namespaces = self.namespaces(plan, router.as_ref(), &come)?;
+        let names = plan.boxes.iter().map(|wanted| (wanted.name.clone(), wanted.address)).collect();
+        let resolvers = plan.dns.clone();
+        let rest = Unfinished { subnet, router, come, go: difference.go, ports: prepared, names, resolvers };
+        Ok((Begun { ports, notes, namespaces }, rest))
+    }
+
+    async fn make_namespace(&self) -> Result<Namespace> {
+        create(&self.visitor)
+            .await
+            .trying(|| "cannot make a network namespace")
+            .map_err(|failure| failure.hint("`devenv doctor` tells what this kernel lacks"))
+    }
+
+    /// Finishes what was begun. Returns what there is to tell.
+    ///
+    /// # Errors
+    /// The kernel refuses; what came is gone again then, and what was to go is still there.
+    pub async fn finish(&mut self, rest: Unfinished) -> Result<Vec<String>> {
+        let mut made = match rest.router {
+            Some(namespace) => Some(Router::make(&self.visitor, namespace, rest.subnet, &self.pipes).await?),
+            None => None,
+        };
+        let router = made.as_mut().or(self.router.as_mut()).ok_or_else(|| Failure::new("there is no router"))?;
+        let come = plug_all(router, rest.come).await?;
+        // From here on nothing can fail.
+        let old = made.and_then(|router| self.router.replace(router));
+        self.ports.retire(&rest.ports).await;
+        self.remove(&rest.go, old.as_ref()).await;
+        self.boxes.extend(come);
+        self.serve(rest.ports);
+        let Some(router) = &self.router else { return Ok(Vec::new()) };
+        router.set_names(rest.names, &rest.resolvers);
+        Ok(router.notes.clone())
     }
 
     /// Takes boxes away. With another router, theirs is `old` and ends with it.
@@ -178,10 +205,10 @@ impl ProjectNetwork {
         }
     }
 
-    /// Serves what was opened. Returns what there is to tell.
-    fn serve(&mut self, ports: Prepared) -> Vec<String> {
+    /// Serves what was opened.
+    fn serve(&mut self, ports: Prepared) {
         let mut board = std::mem::take(&mut self.ports);
-        let notes = board.serve(ports, |name, port, listener| {
+        board.serve(ports, |name, port, listener| {
             let target = self.target(name, port)?;
             Some(match listener {
                 Listener::Tcp(listener) => Task::start(ingress::serve(listener, target)),
@@ -189,7 +216,6 @@ impl ProjectNetwork {
             })
         });
         self.ports = board;
-        notes
     }
 
     /// The port of a box, and how to get there; `None`: there is no such box.
@@ -204,18 +230,38 @@ impl ProjectNetwork {
         })
     }
 
-    /// What is published of every box, also of those that publish nothing.
-    fn published(&self) -> BTreeMap<BoxName, Vec<PublishedPort>> {
-        let mut ports = self.ports.ports();
-        self.boxes.keys().map(|name| (name.clone(), ports.remove(name).unwrap_or_default())).collect()
-    }
-
-    fn namespaces(&self, plan: &NetworkPlan) -> Result<Vec<OwnedFd>> {
-        let router = self.router.iter().map(|router| &router.namespace);
-        let boxes = plan.boxes.iter().filter_map(|b| self.boxes.get(&b.name)).map(|attached| &attached.namespace);
-        let all: std::io::Result<Vec<OwnedFd>> = router.chain(boxes).map(Namespace::to_descriptor).collect();
+    fn namespaces(
+        &self,
+        plan: &NetworkPlan,
+        router: Option<&Namespace>,
+        come: &[(BoxNetwork, Namespace)],
+    ) -> Result<Vec<OwnedFd>> {
+        let router = router.or(self.router.as_ref().map(|router| &router.namespace));
+        let of = |name: &BoxName| {
+            let new = come.iter().find(|(wanted, _)| wanted.name == *name).map(|(_, namespace)| namespace);
+            new.or_else(|| self.boxes.get(name).map(|attached| &attached.namespace))
+        };
+        let all = router.into_iter().chain(plan.boxes.iter().filter_map(|wanted| of(&wanted.name)));
+        let all: std::io::Result<Vec<OwnedFd>> = all.map(Namespace::to_descriptor).collect();
         all.trying(|| "cannot hand over the network's namespaces")
     }
+}
+
+/// Plugs boxes in; unplugs them again on a failure.
+async fn plug_all(router: &mut Router, boxes: Vec<(BoxNetwork, Namespace)>) -> Result<Vec<(BoxName, Attached)>> {
+    let mut come: Vec<(BoxName, Attached)> = Vec::new();
+    for (wanted, namespace) in boxes {
+        match router.plug(&wanted.name, wanted.address, &namespace).await {
+            Ok(plugged) => come.push((wanted.name, Attached { plugged, namespace })),
+            Err(failure) => {
+                for (_, attached) in &come {
+                    router.unplug(&attached.plugged).await;
+                }
+                return Err(failure);
+            }
+        }
+    }
+    Ok(come)
 }
 
 /// The ports of a box, which stay open where the box does.

@@ -3,36 +3,26 @@
 use super::address::Subnet;
 use super::dns::NameServer;
 use super::egress;
+use super::gates::Gates;
 use super::inside;
 use super::names::Names;
 use super::ping;
 use super::relay::Pipes;
 use super::steered::SteeredSocket;
-use super::visit::{create, visit};
+use super::visit::visit;
 use crate::model::{BoxName, Failure, Result, Trying};
-use crate::sys::linux::icmp;
-use crate::sys::linux::link::{LOOPBACK, Link, Links};
+use crate::sys::linux::link::{self, FIRST_INDEX, LOOPBACK, Link, Links};
 use crate::sys::linux::netns::{Namespace, Visitor};
-use crate::sys::linux::nft::{self, Network};
-use crate::sys::linux::socket;
-use crate::sys::socket::{bound_tcp, bound_udp, listen};
+use crate::sys::linux::nft::Network;
 use crate::sys::task::Task;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::{TcpListener, UdpSocket};
 
 const BRIDGE: &str = "br0";
-/// Our sockets in the router's namespace. Nothing else lives there, so the numbers are free.
-const DNS_PORT: u16 = 53;
-const EGRESS_PORT: u16 = 60_001;
-/// Where nothing listens: connections sent there are refused.
-const CLOSED_PORT: u16 = 60_002;
-/// Firewall mark and routing table of what is to be delivered to our sockets.
-const MARK: u8 = 1;
-const BACKLOG: i32 = 4096;
 
 /// A box's place at the router.
 #[derive(Debug, Clone)]
@@ -48,24 +38,44 @@ pub struct Router {
     pub namespace: Namespace,
     pub subnet: Subnet,
     server: NameServer,
+    /// The interfaces of its namespace, and the index of the bridge among them.
+    links: Arc<Links>,
+    bridge: u32,
     /// Number of the next interface.
     next_link: u32,
     /// What does not work on this kernel.
     pub notes: Vec<String>,
-    _serving: Vec<Task>,
+    serving: Vec<Task>,
 }
 
 impl Router {
-    /// Makes one.
+    /// Makes one in a new namespace.
     ///
     /// # Errors
-    /// The kernel has no namespaces for us, or no bridges.
-    pub async fn make(visitor: &Visitor, subnet: Subnet, pipes: &Pipes) -> Result<Router> {
-        let (namespace, ()) = create(visitor, move || make_bridge(subnet))
-            .await
-            .trying(|| "cannot make the project's network")
-            .map_err(|failure| failure.hint("`devenv doctor` tells what this kernel lacks"))?;
-        Router::serve(visitor, namespace, subnet, 0, pipes).await
+    /// The kernel has no bridges for us.
+    pub async fn make(visitor: &Visitor, namespace: Namespace, subnet: Subnet, pipes: &Pipes) -> Result<Router> {
+        let make = move || {
+            let links = make_bridge(subnet)?;
+            Ok((Gates::open(subnet, &links, false)?, links))
+        };
+        let made = visit(visitor, &namespace, make).await.trying(|| "cannot make the project's network");
+        let (gates, links) = made.map_err(|failure| failure.hint("`devenv doctor` tells what this kernel lacks"))?;
+        Router::bare(visitor, namespace, subnet, links, FIRST_INDEX).serve(gates, pipes)
+    }
+
+    fn bare(visitor: &Visitor, namespace: Namespace, subnet: Subnet, links: Links, bridge: u32) -> Router {
+        let names = Arc::new(RwLock::new(Names { subnet, boxes: BTreeMap::new() }));
+        Router {
+            visitor: visitor.clone(),
+            namespace,
+            subnet,
+            server: NameServer { names, resolvers: Arc::default() },
+            links: Arc::new(links),
+            bridge,
+            next_link: 0,
+            notes: Vec::new(),
+            serving: Vec::new(),
+        }
     }
 
     /// Takes over the one in `namespace` that an earlier process made, with what is plugged into it.
@@ -73,96 +83,90 @@ impl Router {
     /// # Errors
     /// There is none in there.
     pub async fn take_over(visitor: &Visitor, namespace: Namespace, pipes: &Pipes) -> Result<(Router, Vec<Plugged>)> {
-        let links = visit(visitor, &namespace, || Links::open()?.list()).await;
-        let links = links.trying(|| "cannot look into the network of the boxes that run")?;
-        let bridge = links.iter().find(|link| link.name == BRIDGE).and_then(|link| link.alias.as_deref());
-        let Some(subnet) = bridge.and_then(read_subnet) else {
-            return Err(Failure::new("the boxes that run have no network of ours"));
+        let look = || {
+            let links = Links::open()?;
+            let there = links.list()?;
+            let bridge = there.iter().find(|link| link.name == BRIDGE);
+            let found = bridge.and_then(|link| Some((link.index, read_subnet(link.alias.as_deref()?)?)));
+            let gates = found.map(|(_, subnet)| Gates::open(subnet, &links, true)).transpose()?;
+            Ok((links, there, found.zip(gates)))
         };
-        let numbers = links.iter().filter_map(|link| link.name.strip_prefix('v')?.parse::<u32>().ok());
+        let looked = visit(visitor, &namespace, look).await;
+        let (links, there, found) = looked.trying(|| "cannot look into the network of the boxes that run")?;
+        let ((bridge, subnet), gates) =
+            found.ok_or_else(|| Failure::new("the boxes that run have no network of ours"))?;
+        let numbers = there.iter().filter_map(|link| link.name.strip_prefix('v')?.parse::<u32>().ok());
         let next_link = numbers.max().map_or(0, |highest| highest + 1);
-        let router = Router::serve(visitor, namespace, subnet, next_link, pipes).await?;
-        Ok((router, links.iter().filter_map(read_plugged).collect()))
+        let router = Router { next_link, ..Router::bare(visitor, namespace, subnet, links, bridge) };
+        Ok((router.serve(gates, pipes)?, there.iter().filter_map(read_plugged).collect()))
     }
 
-    async fn serve(
-        visitor: &Visitor,
-        namespace: Namespace,
-        subnet: Subnet,
-        next_link: u32,
-        pipes: &Pipes,
-    ) -> Result<Router> {
-        let names = Arc::new(RwLock::new(Names { subnet, boxes: BTreeMap::new() }));
-        let server = NameServer { names, resolvers: Arc::default() };
-        let gateway = SocketAddr::from((subnet.gateway(), DNS_PORT));
-        let sockets = visit(visitor, &namespace, move || {
-            let listener = bound_tcp(gateway)?;
-            listen(&listener, BACKLOG)?;
-            Ok((listener, bound_udp(gateway)?))
-        });
-        let (listener, socket) = sockets.await.trying(|| "cannot start the project's name server")?;
-        let started = (|| Ok::<_, io::Error>((TcpListener::from_std(listener)?, UdpSocket::from_std(socket)?)))();
-        let (listener, socket) = started.trying(|| "cannot start the project's name server")?;
-        let mut serving =
-            vec![Task::start(server.clone().serve_tcp(listener)), Task::start(server.clone().serve_udp(socket))];
-        let mut notes = Vec::new();
-        match open_tcp_egress(visitor, &namespace, subnet, pipes).await {
-            Ok(task) => serving.push(task),
-            Err(error) => notes.push(format!(
+    /// Starts the name server and the ways out.
+    fn serve(mut self, gates: Gates, pipes: &Pipes) -> Result<Router> {
+        let inside = Network { address: self.subnet.address, prefix: self.subnet.prefix };
+        let server = &self.server;
+        let names = (|| {
+            let listener = Task::start(server.clone().serve_tcp(TcpListener::from_std(gates.names.0)?));
+            io::Result::Ok([listener, Task::start(server.clone().serve_udp(UdpSocket::from_std(gates.names.1)?))])
+        })();
+        self.serving.extend(names.trying(|| "cannot start the project's name server")?);
+        let connections = gates.connections.and_then(TcpListener::from_std);
+        match connections.map(|listener| Task::start(egress::serve_tcp(listener, inside, pipes.clone()))) {
+            Ok(task) => self.serving.push(task),
+            Err(error) => self.notes.push(format!(
                 "boxes cannot connect to the outside: this kernel refuses to redirect connections ({error}); \
                  between boxes and through published ports the network works"
             )),
         }
-        match open_udp_egress(visitor, &namespace, subnet).await {
-            Ok(task) => serving.push(task),
-            Err(error) => notes.push(format!(
+        let (visitor, namespace) = (self.visitor.clone(), self.namespace.clone());
+        let datagrams = gates.datagrams.and_then(SteeredSocket::new);
+        match datagrams.map(|steered| Task::start(egress::serve_udp(steered, inside, visitor, namespace))) {
+            Ok(task) => self.serving.push(task),
+            Err(error) => self.notes.push(format!(
                 "boxes cannot send UDP to the outside, except questions for names: this kernel refuses \
                  transparent proxying ({error})"
             )),
         }
-        // Where this user may not ping, boxes may not either: no note, since programs rarely need it.
-        if ping::is_allowed()
-            && let Ok(task) = open_ping(visitor, &namespace, subnet).await
-        {
-            serving.push(task);
+        // Without it no note, since programs rarely need it.
+        if let Some(Ok(heard)) = gates.pings.map(UdpSocket::from_std) {
+            self.serving.push(Task::start(ping::serve(heard, self.subnet.gateway(), inside)));
         }
-        Ok(Router { visitor: visitor.clone(), namespace, subnet, server, next_link, notes, _serving: serving })
+        Ok(self)
     }
 
-    /// Makes a namespace for a box and plugs it in.
+    /// Plugs in the box whose namespace this is.
     ///
     /// # Errors
     /// The kernel refuses; nothing is left then.
-    pub async fn plug(&mut self, name: &BoxName, address: Ipv4Addr) -> Result<(Plugged, Namespace)> {
+    pub async fn plug(&mut self, name: &BoxName, address: Ipv4Addr, namespace: &Namespace) -> Result<Plugged> {
         let link = format!("v{}", self.next_link);
         self.next_link += 1;
-        let plugged = Plugged { link: link.clone(), name: name.clone(), address };
-        self.plug_as(&plugged)
-            .await
-            .map(|namespace| (plugged, namespace))
-            .trying(|| format!("cannot connect box {name}"))
+        let plugged = Plugged { link, name: name.clone(), address };
+        let done = self.plug_as(&plugged, namespace).await;
+        done.trying(|| format!("cannot connect box {name}"))?;
+        Ok(plugged)
     }
 
-    async fn plug_as(&self, plugged: &Plugged) -> io::Result<Namespace> {
-        let (namespace, ()) = create(&self.visitor, inside::prepare).await?;
+    async fn plug_as(&self, plugged: &Plugged, namespace: &Namespace) -> io::Result<()> {
+        let (links, bridge, descriptor) = (self.links.clone(), self.bridge, namespace.to_descriptor()?);
         let (link, alias) = (plugged.link.clone(), format!("{} {}", plugged.name, plugged.address));
-        let descriptor = namespace.to_descriptor()?;
-        let in_router = move || inside::plug(&link, &alias, BRIDGE, &descriptor);
-        visit(&self.visitor, &self.namespace, in_router).await?;
         let (address, prefix, gateway) = (plugged.address, self.subnet.prefix, self.subnet.gateway());
-        let connected = visit(&self.visitor, &namespace, move || inside::connect(address, prefix, gateway)).await;
-        if let Err(error) = connected {
-            self.unplug(plugged).await;
-            return Err(error);
-        }
-        Ok(namespace)
+        // The interfaces of the router are reached through `links`, whichever namespace the thread is in.
+        let in_box = move || {
+            inside::prepare();
+            inside::plug(&links, &link, &alias, bridge, &descriptor)?;
+            let connected = inside::connect(address, prefix, gateway);
+            connected.inspect_err(|_| drop(links.change([link::delete(&link)])))
+        };
+        visit(&self.visitor, namespace, in_box).await
     }
 
     /// Unplugs a box.
     pub async fn unplug(&self, plugged: &Plugged) {
         let link = plugged.link.clone();
         // Gone already is as good: its namespace may have ended with the last process in it.
-        let _ = visit(&self.visitor, &self.namespace, move || Links::open()?.delete(&link)).await;
+        let links = self.links.clone();
+        let _ = visit(&self.visitor, &self.namespace, move || links.change([link::delete(&link)])).await;
     }
 
     /// Has the name server know these boxes, and ask these resolvers (none: the host's) for all else.
@@ -172,55 +176,21 @@ impl Router {
     }
 }
 
-fn make_bridge(subnet: Subnet) -> io::Result<()> {
+fn make_bridge(subnet: Subnet) -> io::Result<Links> {
     // Packets between boxes need not pass the rules that are for packets to the outside. Without the module
     // br_netfilter there is no such setting, and they do not.
     let _ = fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "0");
     let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
     let links = Links::open()?;
-    links.set_up(LOOPBACK)?;
     // 02: administered locally (IEEE 802); the rest only has to differ from the boxes'.
     let [a, b, c, d] = subnet.gateway().octets();
-    links.add_bridge(BRIDGE, [2, 0, a, b, c, d])?;
-    let bridge = links.index_of(BRIDGE)?;
-    links.add_address(bridge, subnet.gateway(), subnet.prefix)?;
-    links.set_alias(BRIDGE, &format!("{}/{}", subnet.address, subnet.prefix))?;
-    links.set_up(bridge)
-}
-
-async fn open_tcp_egress(visitor: &Visitor, namespace: &Namespace, subnet: Subnet, pipes: &Pipes) -> io::Result<Task> {
-    let inside = Network { address: subnet.address, prefix: subnet.prefix };
-    let listener = visit(visitor, namespace, move || {
-        nft::redirect_tcp("egress-tcp", inside, EGRESS_PORT, CLOSED_PORT)?;
-        let listener = bound_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, EGRESS_PORT)))?;
-        listen(&listener, BACKLOG)?;
-        Ok(listener)
-    });
-    Ok(Task::start(egress::serve_tcp(TcpListener::from_std(listener.await?)?, inside, pipes.clone())))
-}
-
-async fn open_udp_egress(visitor: &Visitor, namespace: &Namespace, subnet: Subnet) -> io::Result<Task> {
-    let inside = Network { address: subnet.address, prefix: subnet.prefix };
-    let socket = visit(visitor, namespace, move || {
-        Links::open()?.deliver_marked_here(MARK)?;
-        nft::capture_udp("egress-udp", inside, EGRESS_PORT, MARK)?;
-        socket::transparent_udp(EGRESS_PORT)
-    });
-    let steered = SteeredSocket::new(socket.await?)?;
-    Ok(Task::start(egress::serve_udp(steered, inside, visitor.clone(), namespace.clone())))
-}
-
-async fn open_ping(visitor: &Visitor, namespace: &Namespace, subnet: Subnet) -> io::Result<Task> {
-    let inside = Network { address: subnet.address, prefix: subnet.prefix };
-    let heard = visit(visitor, namespace, move || {
-        Links::open()?.deliver_marked_here(MARK)?;
-        let heard = icmp::hear_all()?;
-        // Otherwise the kernel answers itself, for addresses of others, too.
-        fs::write("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1")?;
-        nft::mark_icmp("egress-icmp", inside, MARK)?;
-        Ok(heard)
-    });
-    Ok(Task::start(ping::serve(UdpSocket::from_std(heard.await?)?, subnet.gateway(), inside)))
+    links.change([
+        link::up(LOOPBACK),
+        link::bridge(BRIDGE, FIRST_INDEX, [2, 0, a, b, c, d]),
+        link::address(FIRST_INDEX, subnet.gateway(), subnet.prefix),
+        link::alias(BRIDGE, &format!("{}/{}", subnet.address, subnet.prefix)),
+    ])?;
+    Ok(links)
 }
 
 fn read_subnet(alias: &str) -> Option<Subnet> {

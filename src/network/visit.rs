@@ -18,15 +18,12 @@ pub async fn visit<T: Send + 'static>(
     receiver.await.unwrap_or_else(|_| Err(io::Error::other("the visiting thread has ended")))
 }
 
-/// Makes a namespace and does `work` in it, on the visiting thread.
+/// Makes a namespace, on the visiting thread.
 ///
 /// # Errors
-/// Those of `work`, or there may be no more namespaces.
-pub async fn create<T: Send + 'static>(
-    visitor: &Visitor,
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<(Namespace, T)> {
+/// There may be no more namespaces.
+pub async fn create(visitor: &Visitor) -> io::Result<Namespace> {
     let (sender, receiver) = oneshot::channel();
-    visitor.create(work, move |result| drop(sender.send(result)));
+    visitor.create(move |result| drop(sender.send(result)));
     receiver.await.unwrap_or_else(|_| Err(io::Error::other("the visiting thread has ended")))
 }

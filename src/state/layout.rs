@@ -8,6 +8,9 @@
 //! DATA/projects/ID/keeper.log
 //! DATA/projects/ID/boxes/NAME/         box.json, exit.json, log, hosts, resolv.conf, layer/, work/, root/
 //! DATA/volumes/ID/NAME/                volumes: outlive `down`
+//! DATA/trees/ID/KEY                    on a far side: the folder or file of another computer that a mount names
+//! DATA/computer                        this computer's name among those that use one remote host
+//! DATA/there/ID/                       a project that runs elsewhere: lock, project.json, keeper.log, sync/
 //! DATA/vm/…                            the managed VM (`model::VmPaths`)
 //! RUN/vm/qmp.sock
 //! RUN/ID/keeper.sock
@@ -64,6 +67,11 @@ impl Layout {
         [&self.data, &self.run]
     }
 
+    /// The folder of sockets.
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
     /// The folder of all that is kept.
     pub fn data(&self) -> &Path {
         &self.data
@@ -90,6 +98,21 @@ impl Layout {
 
     pub fn projects(&self) -> PathBuf {
         self.data.join("projects")
+    }
+
+    /// Where the folder or file `source` of the computer that a project belongs to is kept on this one.
+    pub fn tree(&self, id: &ProjectId, source: &Path) -> PathBuf {
+        self.trees(id).join(ProjectId::of_folder(source).as_str())
+    }
+
+    /// What the sync remembers of a tree.
+    pub fn tree_state(&self, id: &ProjectId, source: &Path) -> PathBuf {
+        self.trees(id).join("sync").join(ProjectId::of_folder(source).as_str())
+    }
+
+    /// All of a project's trees.
+    pub fn trees(&self, id: &ProjectId) -> PathBuf {
+        self.data.join("trees").join(id.as_str())
     }
 
     pub fn project(&self, id: &ProjectId) -> ProjectPaths {

@@ -2,6 +2,8 @@
 
 pub mod layout;
 pub mod record;
+mod there;
 
 pub use layout::{BoxPaths, Layout, ProjectPaths};
 pub use record::{BoxRecord, Life, ProjectRecord};
+pub use there::{TherePaths, ThereRecord};

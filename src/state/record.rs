@@ -150,7 +150,7 @@ pub fn project_ids(projects: &Path) -> Result<Vec<ProjectId>> {
     Ok(ids)
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let Some(text) = read_if_exists(path)? else { return Ok(None) };
     let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) else {
         // Only a power loss can leave half a file: then what it told is gone with the boot it told of.
@@ -164,7 +164,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     }
 }
 
-fn write<T: Serialize>(path: &Path, record: &T) -> Result<()> {
+pub(super) fn write<T: Serialize>(path: &Path, record: &T) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(record).trying(|| format!("cannot write {}", path.display()))?;
     text.push(b'\n');
     write_atomically(path, &text)

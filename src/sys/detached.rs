@@ -21,6 +21,8 @@ pub struct Detached<'a> {
     pub output: File,
     /// Becomes its descriptor 3.
     pub extra: OwnedFd,
+    /// It gets our environment; otherwise none.
+    pub keeps_environment: bool,
 }
 
 /// Starts it in a session of its own, in `/`, as a child of init. Returns once the program runs.
@@ -33,8 +35,10 @@ pub fn spawn(wanted: Detached<'_>) -> io::Result<()> {
     // SAFETY: the kernel just made it for us.
     let _held = unsafe { OwnedFd::from_raw_fd(extra) };
     let mut command = Command::new(wanted.program);
-    // It outlives whoever starts it: none of that environment is its business.
-    command.args(wanted.arguments).env_clear().current_dir("/").stdin(wanted.stdin);
+    command.args(wanted.arguments).current_dir("/").stdin(wanted.stdin);
+    if !wanted.keeps_environment {
+        command.env_clear();
+    }
     command.stdout(wanted.output.try_clone()?).stderr(Stdio::from(wanted.output));
     // SAFETY: between fork and exec only setsid, fork, _exit and dup2 are called, all async-signal-safe; the
     // descriptor stays open until `spawn` returns because `_held` lives that long.

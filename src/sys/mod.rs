@@ -1,6 +1,7 @@
 //! What the operating system offers. No word of devenv's own here; all `unsafe` and all spawning of processes.
 
 pub mod accept;
+pub mod account;
 pub mod child;
 pub mod command;
 pub mod datagram;
@@ -14,12 +15,20 @@ pub mod linux;
 #[cfg(target_os = "macos")]
 pub mod macos;
 pub mod mux;
+#[cfg(target_os = "linux")]
+pub mod pipe_room;
+#[cfg(not(target_os = "linux"))]
+#[path = "pipe_room_elsewhere.rs"]
+pub mod pipe_room;
 pub mod ports;
 pub mod process;
+pub mod program;
 pub mod relay;
 pub mod socket;
 pub mod stream;
 pub mod task;
+pub mod terminal;
+pub mod unix;
 pub mod virtualization;
 
 #[cfg(target_os = "linux")]

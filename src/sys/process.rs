@@ -44,13 +44,3 @@ pub fn random<const LENGTH: usize>() -> Result<[u8; LENGTH]> {
     read.trying(|| "cannot read /dev/urandom")?;
     Ok(bytes)
 }
-
-/// Effective user id of this process.
-pub fn uid() -> u32 {
-    nix::unistd::geteuid().as_raw()
-}
-
-/// Effective group id of this process.
-pub fn gid() -> u32 {
-    nix::unistd::getegid().as_raw()
-}

@@ -69,7 +69,17 @@ impl World {
         fs::create_dir_all(path.join("hosts")).expect("a folder");
         fs::write(path.join("config"), format!("Include {}/hosts/*\n", path.display())).expect("a file");
         let ssh = path.join("bin/ssh");
-        fs::write(&ssh, format!("#!/bin/sh\nexec /usr/bin/ssh -F {}/config \"$@\"\n", path.display())).expect("a file");
+        fs::write(
+            &ssh,
+            format!(
+                "#!/bin/sh\nSSH_ASKPASS={0}/answer SSH_ASKPASS_REQUIRE=force exec /usr/bin/ssh -F {0}/config \"$@\"\n",
+                path.display()
+            ),
+        )
+        .expect("a file");
+        // Where somebody may be asked, the answer is yes.
+        fs::write(path.join("answer"), "#!/bin/sh\necho yes\n").expect("a file");
+        fs::set_permissions(path.join("answer"), fs::Permissions::from_mode(0o755)).expect("its mode");
         fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).expect("its mode");
         let program = path.join("devenv");
         fs::copy(env!("CARGO_BIN_EXE_devenv"), &program).expect("copy the program");

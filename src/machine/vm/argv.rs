@@ -105,7 +105,7 @@ pub fn arguments(wanted: &Wanted) -> Vec<String> {
 
 fn machine(wanted: &Wanted) -> String {
     match wanted.architecture {
-        Architecture::X86_64 => "q35,vmport=off,hpet=off,smbus=off,sata=off,graphics=off".into(),
+        Architecture::X86_64 => "q35,vmport=off,hpet=off,smbus=off,sata=off".into(),
         Architecture::Aarch64 if wanted.cpus > MOST_CPUS_OF_OLD_GIC => "virt,gic-version=max".into(),
         Architecture::Aarch64 => "virt".into(),
     }

@@ -158,6 +158,7 @@ impl Birth<'_> {
             stdin,
             output,
             extra: life.into(),
+            keeps_environment: false,
         })
         .trying(|| format!("cannot start {}", self.qemu.program.display()))
     }

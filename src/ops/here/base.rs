@@ -1,10 +1,9 @@
 //! What a box stands on: an image from the store or this computer's own tree, and the layer its setup left.
 
 use super::site::{Computer, Site};
-use crate::config;
 use crate::engine::ids::IdMode;
 use crate::image::{Image, ImageConfig, LayerIds, Store, StoreOptions};
-use crate::model::{BoxWanted, ImageSource, Result, Settings};
+use crate::model::{BoxWanted, ImageSource, Result};
 use crate::sys::linux::interrupt;
 use std::path::PathBuf;
 
@@ -19,14 +18,6 @@ pub struct Base {
 }
 
 impl Computer {
-    /// The user's own settings.
-    ///
-    /// # Errors
-    /// All that is wrong in the file.
-    pub fn settings(&self) -> Result<Settings> {
-        config::load_settings(self.layout.settings())
-    }
-
     /// The image store that fits the ids of this user's boxes.
     ///
     /// # Errors

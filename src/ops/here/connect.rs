@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 /// # Errors
 /// The project or the box does not run, or nobody listens at that port.
 pub fn open_connection(project: &ProjectId, name: &BoxName, protocol: Protocol, port: u16) -> Result<Vec<OwnedFd>> {
-    let socket = Computer::look()?.layout.project(project).keeper_socket();
+    let socket = Computer::look(None)?.layout.project(project).keeper_socket();
     let gone = || Failure::new(format!("the project {project} does not run")).kind(Kind::NotFound);
     Keeper::connect(&socket)?.ok_or_else(gone)?.open_connection(name, protocol, port)
 }

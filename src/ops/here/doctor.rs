@@ -17,8 +17,8 @@ const OLDEST_KERNEL: (u32, u32) = (5, 11);
 ///
 /// # Errors
 /// No home folder is known.
-pub fn doctor(_: &Context) -> Result<Vec<Finding>> {
-    let computer = Computer::look()?;
+pub fn doctor(context: &Context) -> Result<Vec<Finding>> {
+    let computer = Computer::look(context.caller.as_ref())?;
     Ok(vec![
         kernel(),
         user_namespaces(),

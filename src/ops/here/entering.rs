@@ -4,7 +4,7 @@ use super::site::Site;
 use super::{net, up};
 use crate::engine::enter::{self, Enter};
 use crate::model::request::{EnterRequest, UpRequest};
-use crate::model::{BoxName, Failure, Result, Trying};
+use crate::model::{BoxName, Failure, Kind, Result, Trying};
 use crate::ops::Context;
 use crate::ops::plan::unknown_box;
 use crate::state::{BoxRecord, Life};
@@ -57,7 +57,7 @@ fn not_running(site: &Site, name: &BoxName) -> Result<Failure> {
     if !boxes.is_empty() && !boxes.contains_key(name) {
         return Ok(unknown_box(name, boxes.keys()));
     }
-    Ok(Failure::new(format!("{name} is not running")).hint("`devenv up` starts it"))
+    Ok(Failure::new(format!("{name} is not running")).kind(Kind::NotRunning).hint("`devenv up` starts it"))
 }
 
 fn describe(site: &Site, request: &EnterRequest, record: &BoxRecord, life: &Life) -> Result<Enter> {

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 ///
 /// # Errors
 /// Its records cannot be read.
-pub fn image_list(_: &Context) -> Result<Vec<ImageListed>> {
-    Ok(Computer::look()?.store()?.list()?.into_iter().map(listed).collect())
+pub fn image_list(context: &Context) -> Result<Vec<ImageListed>> {
+    Ok(Computer::look(context.caller.as_ref())?.store()?.list()?.into_iter().map(listed).collect())
 }
 
 fn listed(image: Stored) -> ImageListed {
@@ -58,7 +58,7 @@ pub fn image_import(context: &Context, text: &str, name: Option<&str>) -> Result
 }
 
 fn fetch(context: &Context, source: &ImageSource, name: Option<ImageReference>) -> Result<ImageListed> {
-    let computer = Computer::look()?;
+    let computer = Computer::look(context.caller.as_ref())?;
     let settings = computer.settings()?;
     interrupt::watch();
     userns::enter_new(computer.map())?;
@@ -74,8 +74,8 @@ fn fetch(context: &Context, source: &ImageSource, name: Option<ImageReference>) 
 ///
 /// # Errors
 /// There is no such image.
-pub fn image_remove(_: &Context, names: &[String]) -> Result<()> {
-    let computer = Computer::look()?;
+pub fn image_remove(context: &Context, names: &[String]) -> Result<()> {
+    let computer = Computer::look(context.caller.as_ref())?;
     userns::enter_new(computer.map())?;
     let store = computer.store()?;
     for name in names {
@@ -88,8 +88,8 @@ pub fn image_remove(_: &Context, names: &[String]) -> Result<()> {
 ///
 /// # Errors
 /// Something cannot be removed.
-pub fn image_prune(_: &Context) -> Result<u64> {
-    let computer = Computer::look()?;
+pub fn image_prune(context: &Context) -> Result<u64> {
+    let computer = Computer::look(context.caller.as_ref())?;
     userns::enter_new(computer.map())?;
     computer.store()?.prune(&everything_used(&computer, false)?)
 }

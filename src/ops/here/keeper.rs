@@ -42,11 +42,13 @@ pub struct Identity {
     pub pid: u32,
 }
 
-/// A network that is as planned.
+/// A network that is as planned, or is about to be.
 #[derive(Debug)]
 pub struct NetworkSet {
     pub ports: BTreeMap<BoxName, Vec<PublishedPort>>,
     pub notes: Vec<String>,
+    /// The reading end of a pipe: gets a byte when the network is made, and ends without one when it could not be.
+    pub settled: OwnedFd,
     /// Namespace of the router.
     pub router: OwnedFd,
     /// Namespaces of the boxes, in the order of the plan.
@@ -69,10 +71,10 @@ impl Keeper {
     /// Starts a keeper: `program __keeper`, detached from this process, listening at `socket`, its output appended to
     /// `log`. This process has to be what the keeper shall be: in the project's user namespace with all capabilities
     /// there, and in the host's network. The caller holds the project's lock; a socket that nobody listens at any
-    /// more is replaced.
+    /// more is replaced. What is asked before it is ready waits for it.
     ///
     /// # Errors
-    /// The socket or the log cannot be made, the program not be executed, or it ended at once: the log tells why.
+    /// The socket or the log cannot be made, or the program not be executed.
     pub fn spawn(program: &Path, socket: &Path, log: &Path, start: &KeeperStart) -> Result<Keeper> {
         crate::sys::fs::remove_file_if_exists(socket)?;
         let listener = unix::listen(socket).trying(|| format!("cannot make the socket {}", socket.display()))?;
@@ -85,12 +87,11 @@ impl Keeper {
         .into();
         // The socket tells people who look at processes whose keeper it is.
         let arguments = [OsStr::new(ENTRY), socket.as_os_str()];
-        detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra: listener.into() })
+        // It outlives whoever starts it: none of that environment is its business.
+        let extra = listener.into();
+        detached::spawn(Detached { program, arguments: &arguments, stdin, output, extra, keeps_environment: false })
             .trying(|| format!("cannot start the keeper ({})", program.display()))?;
-        let connected = unix::connect(socket).trying(|| "the keeper does not listen").and_then(Keeper::over);
-        let mut keeper = connected?;
-        keeper.hello().map_err(|failure| failure.hint(format!("its log is {}", log.display())))?;
-        Ok(keeper)
+        unix::connect(socket).trying(|| "the keeper does not listen").and_then(Keeper::over)
     }
 
     fn over(stream: UnixStream) -> Result<Keeper> {
@@ -114,18 +115,43 @@ impl Keeper {
         }
     }
 
-    /// Has it make the network so. `bound` are sockets of ports that only root may bind ([`bind_privileged`]).
+    /// Has it make the network so, and waits until it is.
+    ///
+    /// # Errors
+    /// As [`Keeper::begin_network`] and [`Keeper::settle`].
+    pub fn set_network(&mut self, plan: &NetworkPlan, bound: &[OwnedFd]) -> Result<NetworkSet> {
+        let mut set = self.begin_network(plan, bound)?;
+        set.notes.extend(self.settle()?);
+        Ok(set)
+    }
+
+    /// Waits until the network is as asked for last. Returns what there is to tell.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn settle(&mut self) -> Result<Vec<String>> {
+        match self.ask(&KeeperRequest::Settle, &[])?.0 {
+            KeeperReply::Settled { notes } => Ok(notes),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Has it begin to make the network so: namespaces and ports are there, and programs may run in them once it has
+    /// settled. `bound` are sockets of ports that only root may bind ([`bind_privileged`]).
     ///
     /// # Errors
     /// Nothing changed then: a port is taken (who holds it is named where that can be known), a box does not fit, the
     /// kernel refuses.
-    pub fn set_network(&mut self, plan: &NetworkPlan, bound: &[OwnedFd]) -> Result<NetworkSet> {
+    pub fn begin_network(&mut self, plan: &NetworkPlan, bound: &[OwnedFd]) -> Result<NetworkSet> {
         let (reply, descriptors) = self.ask(&KeeperRequest::SetNetwork(plan.clone()), bound)?;
         let KeeperReply::Network { ports, notes } = reply else { return Err(unexpected(&reply)) };
         let mut descriptors = descriptors.into_iter();
-        let (router, boxes) = (descriptors.next(), descriptors.collect::<Vec<_>>());
-        match router {
-            Some(router) if boxes.len() == plan.boxes.len() => Ok(NetworkSet { ports, notes, router, boxes }),
+        let (settled, router) = (descriptors.next(), descriptors.next());
+        let boxes: Vec<OwnedFd> = descriptors.collect();
+        match (settled, router) {
+            (Some(settled), Some(router)) if boxes.len() == plan.boxes.len() => {
+                Ok(NetworkSet { ports, notes, settled, router, boxes })
+            }
             _ => Err(Failure::new("the keeper did not hand over the network's namespaces")
                 .hint("are too many files open? see `ulimit -n`")),
         }

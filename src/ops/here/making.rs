@@ -2,13 +2,15 @@
 
 use super::base::Base;
 use super::site::{KnownBox, Site};
+use super::tree;
 use crate::engine::enter::Enter;
 use crate::engine::launch::{ExitRecord, FirstProcess, HostAccount, Launch, Root, WrittenFile};
 use crate::engine::payload::DEFAULT_PATH;
 use crate::engine::spec::{Bind, BoxSpec};
 use crate::engine::{birth, limits, seccomp, spec};
 use crate::image::ImageConfig;
-use crate::model::{BoxWanted, Failure, ImageSource, Limits, Result, Trying};
+use crate::model::call::Person;
+use crate::model::{BoxWanted, Failure, ImageSource, Limits, Result, SyncMode, Trying};
 use crate::state::record::box_names;
 use crate::state::{BoxPaths, BoxRecord, Life};
 use crate::sys::fs::{make_folder, remove_file_if_exists, remove_tree_if_exists};
@@ -32,6 +34,8 @@ pub struct Surroundings {
     pub gateway: Ipv4Addr,
     pub network: OwnedFd,
     pub router: OwnedFd,
+    /// As in [`birth::Belongings`].
+    pub settled: OwnedFd,
 }
 
 /// The words a box runs: for a service as Docker combines ENTRYPOINT and CMD, where an own entrypoint resets the
@@ -106,6 +110,7 @@ pub fn start(site: &Site, program: &OwnedFd, start: &Start, around: Surroundings
         log: open(paths.log(), true)?.into(),
         network: around.network,
         router: around.router,
+        settled: around.settled,
     };
     let entry = Enter {
         init: Identity { pid: 0, start_ticks: 0, boot_id: String::new() },
@@ -180,18 +185,18 @@ pub fn root_of(site: &Site, wanted: &BoxWanted, layers: &[PathBuf], upper: PathB
 
 /// The user of a box's programs when nobody names another: the host's user in `dev`, the image's in a service.
 pub fn default_user(site: &Site, wanted: &BoxWanted, config: &ImageConfig) -> String {
-    let host = &site.computer.host;
+    let person = &site.computer.person;
     match (&wanted.user, wanted.name.is_dev()) {
         (Some(user), _) => user.clone(),
-        (None, true) => format!("{}:{}", host.uid, host.gid),
+        (None, true) => format!("{}:{}", person.uid, person.gid),
         (None, false) => config.user.clone().unwrap_or_else(|| "0".into()),
     }
 }
 
 fn account(site: &Site) -> HostAccount {
-    let host = &site.computer.host;
-    let home = if host.uid == 0 { "/root".into() } else { format!("/home/{}", host.user_name) };
-    HostAccount { name: host.user_name.clone(), uid: host.uid, gid: host.gid, home }
+    let Person { name, uid, gid } = site.computer.person.clone();
+    let home = if uid == 0 { "/root".into() } else { format!("/home/{name}") };
+    HostAccount { name, uid, gid, home }
 }
 
 fn environment(wanted: &BoxWanted, config: &ImageConfig, zone: Option<&str>) -> Vec<(String, String)> {
@@ -224,7 +229,11 @@ fn binds(site: &Site, wanted: &BoxWanted, paths: &BoxPaths) -> Result<Vec<Bind>>
         file(paths.hostname(), "/etc/hostname"),
     ];
     for mount in &wanted.mounts {
-        if !mount.source.exists() {
+        let source = site.source_of(mount);
+        if site.context.caller.is_some() && mount.sync == SyncMode::None {
+            tree::make_own(&source, &site.computer)?;
+        }
+        if !source.exists() {
             return Err(Failure::new(format!(
                 "cannot mount {} in {}: it does not exist",
                 mount.source.display(),
@@ -232,7 +241,7 @@ fn binds(site: &Site, wanted: &BoxWanted, paths: &BoxPaths) -> Result<Vec<Bind>>
             ))
             .hint("make it, or change `mounts`"));
         }
-        binds.push(Bind { source: mount.source.clone(), target: mount.target.clone(), readonly: mount.readonly });
+        binds.push(Bind { source, target: mount.target.clone(), readonly: mount.readonly });
     }
     for volume in &wanted.volumes {
         let source = site.paths.volume(&volume.name);

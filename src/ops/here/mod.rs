@@ -1,10 +1,10 @@
 //! The verbs carried out on this kernel.
 
 mod base;
-mod clone;
 mod connect;
 mod doctor;
 mod entering;
+mod given;
 mod hooks;
 mod images;
 pub mod keeper;
@@ -17,10 +17,12 @@ mod setup;
 mod site;
 mod status;
 pub mod supervise;
+mod tree;
 mod undo;
 mod up;
+mod wiring;
 
-pub use clone::clone;
+use crate::model::Place;
 pub use connect::open_connection;
 pub use doctor::doctor;
 pub use entering::enter;
@@ -28,5 +30,9 @@ pub use images::{image_import, image_list, image_prune, image_pull, image_remove
 pub use life::{down, restart, start, stop};
 pub use logs::logs;
 pub use oci::{oci, oci_log};
-pub use status::{check_settings, list, status};
+pub use status::{any_runs, list, status};
+pub use tree::{keep_tree, tree_of};
 pub use up::up;
+
+/// Where boxes run when nobody says where.
+pub const DEFAULT_PLACE: Place = Place::Here;

@@ -1,6 +1,6 @@
 //! The project's network as `up` wants it, and the keeper that makes it so.
 
-use super::keeper::{self, Keeper, NetworkSet};
+use super::keeper::{self, Keeper};
 use super::site::{KnownBox, Site};
 use crate::engine::birth;
 use crate::model::wire::{BoxNetwork, KeeperStart, NetworkPlan, Survivor};
@@ -79,19 +79,18 @@ pub fn plan<'b>(
 }
 
 /// The project's keeper: the one that runs, or a new one that takes over what a lost one left. One of another build
-/// gives way.
+/// gives way. A new one may not be ready yet.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn ensure_keeper(site: &Site, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<(Keeper, Identity)> {
+pub fn ensure_keeper(site: &Site, boxes: &BTreeMap<BoxName, KnownBox>) -> Result<Keeper> {
     let (socket, log) = (site.paths.keeper_socket(), site.paths.keeper_log());
     let build = exe::build_id();
     if let Some(mut found) = Keeper::connect(&socket).unwrap_or(None) {
         if let Ok(hello) = found.hello()
             && hello.build == build
-            && let Some(identity) = Identity::of(hello.pid)
         {
-            return Ok((found, identity));
+            return Ok(found);
         }
         // One that does not answer is as good as gone: its death lets go of all it held.
         found.quit()?;
@@ -102,10 +101,17 @@ pub fn ensure_keeper(site: &Site, boxes: &BTreeMap<BoxName, KnownBox>) -> Result
         Some(Survivor { name: name.clone(), pid, router_descriptor: birth::ROUTER })
     });
     let start = KeeperStart { project: site.id.clone(), build, survivors: survivors.collect() };
-    let mut keeper = Keeper::spawn(Path::new("/proc/self/exe"), &socket, &log, &start)?;
-    let pid = keeper.hello()?.pid;
-    let identity = Identity::of(pid).ok_or_else(|| Failure::new("the keeper ended at once"))?;
-    Ok((keeper, identity))
+    Keeper::spawn(Path::new("/proc/self/exe"), &socket, &log, &start)
+}
+
+/// Waits until the keeper is ready, and tells which process it is.
+///
+/// # Errors
+/// It ended at once.
+pub fn identify(site: &Site, keeper: &mut Keeper) -> Result<Identity> {
+    let see_log = |failure: Failure| failure.hint(format!("its log is {}", site.paths.keeper_log().display()));
+    let pid = keeper.hello().map_err(see_log)?.pid;
+    Identity::of(pid).ok_or_else(|| see_log(Failure::new("the keeper ended at once")))
 }
 
 /// The project's keeper when it answers, also one that no record tells of.
@@ -135,34 +141,28 @@ pub fn end_lost_keeper(site: &Site) -> Result<()> {
 /// # Errors
 /// It cannot be started, or a port is taken meanwhile.
 pub fn revive(site: &Site) -> Result<()> {
-    let lives = |record: &ProjectRecord| record.keeper.as_ref().is_some_and(Identity::is_alive);
+    // One that was killed may still hold its ports, and serves nobody any more.
+    let lives = |record: &ProjectRecord| {
+        let keeper = record.keeper.as_ref().and_then(Identity::open);
+        keeper.is_some_and(|keeper| !keeper.is_ending())
+    };
     if site.record()?.as_ref().is_none_or(lives) {
         return Ok(());
     }
     let _lock = site.lock()?;
     let Some(mut record) = site.record()?.filter(|record| !lives(record)) else { return Ok(()) };
+    end_lost_keeper(site)?;
     let boxes = site.boxes()?;
     let running = boxes.values().filter(|known| known.is_running()).map(|known| &known.record.wanted);
     let plan = plan(&record, &record.network, running);
     let bound = claim_ports(site, &plan, Some(&record))?;
     site.enter(&boxes)?;
-    let (mut keeper, identity) = ensure_keeper(site, &boxes)?;
-    record.ports.extend(set(site, &mut keeper, &plan, &bound)?.ports);
-    record.keeper = Some(identity);
+    let mut keeper = ensure_keeper(site, &boxes)?;
+    record.keeper = Some(identify(site, &mut keeper)?);
+    let set = keeper.set_network(&plan, &bound)?;
+    set.notes.iter().for_each(|note| site.context.events.note(note));
+    record.ports.extend(set.ports);
     record.write(&site.paths)
-}
-
-/// Has the keeper make the network, and tells the user what there is to know. `bound` are sockets of ports that
-/// only root may bind.
-///
-/// # Errors
-/// A port is taken, or the kernel refuses; nothing changed then.
-pub fn set(site: &Site, keeper: &mut Keeper, plan: &NetworkPlan, bound: &[OwnedFd]) -> Result<NetworkSet> {
-    let set = keeper.set_network(plan, bound)?;
-    for note in &set.notes {
-        site.context.events.note(note);
-    }
-    Ok(set)
 }
 
 /// What has to be done about ports before entering a user namespace: fails when one is taken by somebody who can be

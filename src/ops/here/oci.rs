@@ -21,7 +21,7 @@ pub fn oci(root: Option<&Path>, request: &OciRequest, warn: &mut dyn FnMut(Failu
     }
     let root = match root {
         Some(root) => root.to_owned(),
-        None => Computer::look()?.layout.oci(),
+        None => Computer::look(None)?.layout.oci(),
     };
     match request {
         OciRequest::Create(wanted) => container::create(&root, wanted, std::env::consts::ARCH)?,

@@ -1,22 +1,18 @@
 //! `setup`: shell lines run once as root on top of an image, and kept as a layer.
 
 use super::base::Base;
-use super::keeper::Keeper;
 use super::making::{self, Start, Surroundings};
-use super::net;
 use super::site::Site;
 use super::up::check_interrupt;
+use super::wiring::Wiring;
 use crate::image::{Setup, Store};
 use crate::model::event::Event;
-use crate::model::wire::{BoxNetwork, NetworkPlan};
 use crate::model::{BoxName, BoxWanted, Failure, Limits, Result, Trying};
 use crate::state::ProjectRecord;
 use crate::sys::fs::remove_tree_if_exists;
 use crate::sys::linux::signal;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,16 +21,13 @@ use std::time::Duration;
 ///
 /// # Errors
 /// A line failed: the whole is then not kept.
-#[allow(clippy::too_many_arguments, reason = "each is another part of the project, used once")]
 pub fn layer(
     site: &Site,
     store: &Store,
     program: &OwnedFd,
     wanted: &BoxWanted,
     base: &Base,
-    record: &ProjectRecord,
-    keeper: &mut Keeper,
-    network: &NetworkPlan,
+    wiring: &mut Wiring,
 ) -> Result<PathBuf> {
     let key = key(base, &wanted.setup);
     let events = &site.context.events;
@@ -45,15 +38,11 @@ pub fn layer(
     };
     events.step(format!("setting up {name}"));
     // The box is `dev` or a service in all but its name, its layer, and what it runs.
-    let temporary = free_name(name, record)?;
+    let temporary = free_name(name, &wiring.record)?;
     let paths = site.paths.a_box(&temporary);
     remove_tree_if_exists(paths.folder())?;
     making::make_layer(&made.upper(), &made.work(), &paths.root())?;
-    let address = free_address(record, network)?;
-    let mut with_it = network.clone();
-    with_it.boxes.push(BoxNetwork { name: temporary.clone(), address, ports: vec![], remembered: vec![] });
-    let mut set = keeper.set_network(&with_it, &[])?;
-    let namespace = set.boxes.pop().ok_or_else(|| Failure::new("the keeper gave no network for the setup"))?;
+    let around = wiring.add_for_a_while(site, &temporary)?;
     let wanted_now = BoxWanted {
         name: temporary,
         hostname: name.as_str().into(),
@@ -71,9 +60,8 @@ pub fn layer(
         root: making::root_of(site, wanted, &base.layers, made.upper(), made.work()),
         paths: &paths,
     };
-    let around = Surroundings { address, gateway: net::gateway(record), network: namespace, router: set.router };
     let ran = run(site, program, &start, around, name);
-    keeper.set_network(network, &[])?;
+    wiring.remove_added()?;
     remove_tree_if_exists(paths.folder())?;
     ran?;
     let layer = made.commit(store)?;
@@ -98,19 +86,6 @@ fn free_name(name: &BoxName, record: &ProjectRecord) -> Result<BoxName> {
         temporary = BoxName::new(format!("setup-{short}-{number}")).map_err(Failure::new)?;
     }
     Ok(temporary)
-}
-
-/// An address that no box has.
-fn free_address(record: &ProjectRecord, network: &NetworkPlan) -> Result<Ipv4Addr> {
-    use crate::network::address::{Subnet, Wanted, choose_addresses};
-    let subnet = Subnet { address: network.subnet, prefix: network.prefix };
-    let mut wanted: Vec<Wanted> =
-        record.addresses.iter().map(|(name, address)| Wanted { name: name.clone(), address: Some(*address) }).collect();
-    let own = BoxName::new("setup").map_err(Failure::new)?;
-    wanted.retain(|other| other.name != own);
-    wanted.push(Wanted { name: own.clone(), address: None });
-    let chosen = choose_addresses(subnet, &wanted, &BTreeMap::new())?;
-    chosen.get(&own).copied().ok_or_else(|| Failure::new("the project's network has no address left"))
 }
 
 fn run(site: &Site, program: &OwnedFd, start: &Start, around: Surroundings, name: &BoxName) -> Result<()> {

@@ -1,17 +1,20 @@
 //! A project on this computer: who we are, where its state is, and what there is of it now.
 
 use super::super::plan::Actual;
+use super::given::CallerSettings;
 use super::making;
 use super::net;
 use crate::config;
 use crate::engine::ids::{self, IdMode};
-use crate::model::{BoxName, Failure, Host, Kind, Project, ProjectId, Result};
+use crate::model::call::{Caller, Person};
+use crate::model::{BoxName, Failure, Host, Mount, Project, ProjectId, Result, Settings};
 use crate::ops::Context;
+pub use crate::ops::computer::find_program;
+use crate::ops::computer::host;
 use crate::state::record::box_names;
 use crate::state::{BoxRecord, Layout, ProjectPaths, ProjectRecord};
 use crate::sys::environment;
-use crate::sys::fs::{Lock, lock, read_if_exists};
-use crate::sys::linux::facts;
+use crate::sys::fs::{Lock, lock};
 use crate::sys::linux::pidfd::Process;
 use crate::sys::linux::signal;
 use crate::sys::linux::userns::{self, IdMap};
@@ -24,6 +27,10 @@ use std::time::Duration;
 pub struct Computer {
     pub host: Host,
     pub layout: Layout,
+    /// Whose boxes they are: the account itself, or in the managed VM somebody of the computer it serves.
+    pub person: Person,
+    /// What a caller elsewhere said; `None`: the account's own.
+    caller_settings: Option<CallerSettings>,
     /// Looked up when first asked for: entering a box needs none of it.
     ids: OnceCell<(IdMap, IdMode)>,
 }
@@ -33,10 +40,24 @@ impl Computer {
     ///
     /// # Errors
     /// No home folder is known.
-    pub fn look() -> Result<Computer> {
+    pub fn look(caller: Option<&Caller>) -> Result<Computer> {
         let host = host();
         let layout = Layout::find(&host)?;
-        Ok(Computer { host, layout, ids: OnceCell::new() })
+        let own = || Person { name: host.user_name.clone(), uid: host.uid, gid: host.gid };
+        let person = caller.and_then(|caller| caller.person.clone()).unwrap_or_else(own);
+        let caller_settings = caller.map(CallerSettings::take).transpose()?;
+        Ok(Computer { host, layout, person, caller_settings, ids: OnceCell::new() })
+    }
+
+    /// The settings of whoever calls.
+    ///
+    /// # Errors
+    /// All that is wrong in the file.
+    pub fn settings(&self) -> Result<Settings> {
+        match &self.caller_settings {
+            Some(given) => Ok(given.settings.clone()),
+            None => config::load_settings(self.layout.settings()),
+        }
     }
 
     /// The id map of this user's boxes. First asked before a user namespace is entered: inside it the answers differ.
@@ -69,28 +90,6 @@ impl Computer {
     }
 }
 
-/// Who runs devenv: ids from the kernel, the rest from /etc/passwd as text, HOME and USER.
-fn host() -> Host {
-    let (uid, gid) = (facts::uid(), facts::gid());
-    let passwd = read_if_exists(Path::new("/etc/passwd")).ok().flatten().unwrap_or_default();
-    let account = facts::accounts(&passwd).find(|account| account.uid == uid);
-    let user_name = account.as_ref().map(|account| account.name.clone()).or_else(|| environment::variable("USER"));
-    let home = environment::path_variable("HOME").or_else(|| account.map(|account| account.home.into()));
-    Host {
-        uid,
-        gid,
-        user_name: user_name.unwrap_or_else(|| "user".into()),
-        home: home.unwrap_or_else(|| "/".into()),
-        architecture: std::env::consts::ARCH.into(),
-    }
-}
-
-/// Where PATH finds `name`.
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    let path = environment::variable("PATH")?;
-    path.split(':').map(|folder| Path::new(folder).join(name)).find(|candidate| candidate.is_file())
-}
-
 /// How long the kernel may take to end a killed box.
 const STRAY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -115,17 +114,12 @@ impl<'a> Site<'a> {
     /// The project the caller stands in.
     ///
     /// # Errors
-    /// There is none, or the place is not this computer.
+    /// There is none.
     pub fn open(context: &'a Context) -> Result<Site<'a>> {
-        let computer = Computer::look()?;
-        let place = match &context.place {
-            Some(place) => Some(place.clone()),
-            None => computer.settings()?.place,
-        };
-        if let Some(place) = place.filter(|place| place != "here") {
-            return Err(Failure::new(format!("the place '{place}' is not carried out by this version"))
-                .kind(Kind::Usage)
-                .hint("this version runs boxes `here`: on this computer's own kernel"));
+        let computer = Computer::look(context.caller.as_ref())?;
+        if let Some(called) = context.caller.as_ref().and_then(|caller| caller.project.as_ref()) {
+            let paths = computer.layout.project(&called.id);
+            return Ok(Site { context, computer, folder: called.folder.clone(), id: called.id.clone(), paths });
         }
         let folder = match config::find(&context.folder) {
             Ok(folder) => folder,
@@ -142,7 +136,22 @@ impl<'a> Site<'a> {
     /// # Errors
     /// All that is wrong in them.
     pub fn load(&self) -> Result<Project> {
+        if let Some(called) = self.context.caller.as_ref().and_then(|caller| caller.project.as_ref()) {
+            let missing = || Failure::new("the project's files are wrong where they are");
+            return called.wanted.clone().ok_or_else(missing);
+        }
         Ok(config::load(&self.folder, &environment::variable)?.project)
+    }
+
+    /// Where on this computer the source of a mount is: itself, or the tree kept equal to it for a caller elsewhere.
+    pub fn source_of(&self, mount: &Mount) -> PathBuf {
+        let Some(caller) = &self.context.caller else { return mount.source.clone() };
+        let tree = self.computer.layout.tree(&self.id, &mount.source);
+        let is_file = caller.project.iter().any(|called| called.files.contains(&mount.source));
+        match mount.source.file_name().filter(|_| is_file) {
+            Some(name) => tree.join(name),
+            None => tree,
+        }
     }
 
     /// Waits for whoever changes this project now, and keeps others waiting.

@@ -9,7 +9,6 @@ use crate::state::record::project_ids;
 use crate::state::{BoxRecord, ProjectRecord};
 use crate::sys::linux::facts;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// What runs of the caller's project.
 ///
@@ -40,7 +39,7 @@ pub fn of(site: &Site, project: Option<&Project>) -> Result<Status> {
     names.dedup();
     let one = |name: &BoxName| match boxes.get(name) {
         Some(known) => Some(known_box(site, name, known, record.as_ref())),
-        None => wanted.get(name).map(|wanted| absent(wanted)),
+        None => wanted.get(name).map(|wanted| BoxStatus::of_absent(wanted)),
     };
     Ok(Status {
         project: project.map(|p| p.name.clone()).or(record.as_ref().map(|r| r.name.clone())).unwrap_or_default(),
@@ -74,44 +73,27 @@ fn known_box(site: &Site, name: &BoxName, known: &KnownBox, project: Option<&Pro
         exit_code,
         health: None,
         ports: if process.is_some() { published } else { Vec::new() },
-        loosened: loosened(wanted),
+        loosened: wanted.security.words(),
     }
 }
 
-fn absent(wanted: &BoxWanted) -> BoxStatus {
-    BoxStatus { loosened: loosened(wanted), ..BoxStatus::absent(wanted.name.to_string(), wanted.image.to_string()) }
-}
-
-fn loosened(wanted: &BoxWanted) -> Vec<String> {
-    let security = &wanted.security;
-    let mut words = Vec::new();
-    if security.privileged {
-        words.push("privileged".to_owned());
-    }
-    if security.seccomp_unconfined {
-        words.push("seccomp=unconfined".to_owned());
-    }
-    words.extend(security.cap_add.iter().cloned());
-    words.extend(security.devices.iter().map(|device| device.display().to_string()));
-    words
-}
-
-/// Checks the user's own settings; gives the file's path when there is one.
+/// Whether any box of this user runs.
 ///
 /// # Errors
-/// All that is wrong in the file.
-pub fn check_settings(_: &Context) -> Result<Option<PathBuf>> {
-    let computer = Computer::look()?;
-    computer.settings()?;
-    Ok(Some(computer.layout.settings().to_owned()).filter(|path| path.exists()))
+/// The records cannot be read.
+pub fn any_runs() -> Result<bool> {
+    Ok(projects(&Computer::look(None)?)?.iter().any(|project| project.running > 0))
 }
 
 /// Every project of this user of which anything is left.
 ///
 /// # Errors
 /// The records cannot be read.
-pub fn list(_: &Context) -> Result<Vec<ProjectListed>> {
-    let computer = Computer::look()?;
+pub fn list(context: &Context) -> Result<Vec<ProjectListed>> {
+    projects(&Computer::look(context.caller.as_ref())?)
+}
+
+fn projects(computer: &Computer) -> Result<Vec<ProjectListed>> {
     let mut listed = Vec::new();
     for id in project_ids(&computer.layout.projects())? {
         let paths = computer.layout.project(&id);

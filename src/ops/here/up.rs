@@ -1,11 +1,12 @@
 //! `up`: makes what the file says true.
 
-use super::making::{self, Start, Surroundings};
+use super::making::{self, Start};
 use super::net;
 use super::setup;
 use super::site::{KnownBox, Site};
 use super::status;
 use super::undo::Undo;
+use super::wiring::Wiring;
 use crate::image::Store;
 use crate::model::request::{UpReply, UpRequest};
 use crate::model::{BoxName, BoxWanted, Failure, Kind, Project, Result};
@@ -16,13 +17,17 @@ use crate::ops::plan::{Step, in_order, plan};
 use crate::state::ProjectRecord;
 use crate::state::record::box_names;
 use crate::sys::fs::remove_tree_if_exists;
-use crate::sys::linux::{exe, interrupt};
+use crate::sys::linux::pidfd::Process;
+use crate::sys::linux::{exe, interrupt, quiet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long a box with a program is watched after its start, to tell at once when the program fails at once.
+/// How long a box with a program is watched at most after its start, to tell at once when the program fails at once.
 const FIRST_MOMENTS: Duration = Duration::from_millis(40);
+/// How often it has to be seen waiting, and how long between two looks.
+const QUIET_LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// Makes the project as its file says; with `dry_run` only says how.
 ///
@@ -91,7 +96,7 @@ impl Up<'_> {
     fn take_steps(&mut self, old: Option<ProjectRecord>) -> Result<Vec<BoxName>> {
         let site = self.site;
         let running = self.running_after();
-        let mut record = net::settle(site, self.project, old.clone(), &running, &self.boxes)?;
+        let record = net::settle(site, self.project, old.clone(), &running, &self.boxes)?;
         let network = net::plan(&record, &self.project.network, running.iter().copied());
         let bound = net::claim_ports(site, &network, old.as_ref())?;
         site.enter(&self.boxes)?;
@@ -100,15 +105,16 @@ impl Up<'_> {
         let bases = self.obtain(&store)?;
         self.go()?;
         self.undo.note_network(old.as_ref());
-        let (mut keeper, identity) = net::ensure_keeper(site, &self.boxes)?;
-        let set = net::set(site, &mut keeper, &network, &bound)?;
-        record.keeper = Some(identity);
-        record.ports.extend(set.ports.clone());
-        record.write(&site.paths)?;
-        let mut namespaces: BTreeMap<BoxName, OwnedFd> =
-            network.boxes.iter().map(|b| b.name.clone()).zip(set.boxes).collect();
-        let bases = self.set_up(&store, &bases, &record, &mut keeper, &network)?;
-        self.come(&record, &bases, &set.router, &mut namespaces)
+        let program = &mut self.program;
+        let seal = || sealed(program).map(drop);
+        let mut wiring = Wiring::begin(site, &self.boxes, record, network, &bound, seal)?;
+        let bases = self.set_up(&store, bases, &mut wiring)?;
+        let started = self.come(&bases, &mut wiring)?;
+        wiring.settle(site)?;
+        for name in &started {
+            hooks::run(site, self.project, self.boxes.get_mut(name), name)?;
+        }
+        Ok(started)
     }
 
     /// Removes what a killed `devenv` left of boxes that it had not recorded yet.
@@ -176,53 +182,39 @@ impl Up<'_> {
     fn set_up(
         &mut self,
         store: &Store,
-        bases: &BTreeMap<BoxName, Base>,
-        record: &ProjectRecord,
-        keeper: &mut super::keeper::Keeper,
-        network: &crate::model::wire::NetworkPlan,
+        mut bases: BTreeMap<BoxName, Base>,
+        wiring: &mut Wiring,
     ) -> Result<BTreeMap<BoxName, Base>> {
-        let mut ready = bases.clone();
-        for step in self.steps.clone() {
+        for step in &self.steps {
             let Step::Create { name } = step else { continue };
-            let (Some(wanted), Some(base)) = (self.project.get_box(&name), ready.get_mut(&name)) else { continue };
-            if wanted.setup.is_empty() {
-                continue;
+            let (Some(wanted), Some(base)) = (self.project.get_box(name), bases.get_mut(name)) else { continue };
+            if !wanted.setup.is_empty() {
+                let program = sealed(&mut self.program)?;
+                let layer = setup::layer(self.site, store, program, wanted, base, wiring)?;
+                base.layers.push(layer);
             }
-            let program = sealed(&mut self.program)?;
-            let layer = setup::layer(self.site, store, program, wanted, base, record, keeper, network)?;
-            base.layers.push(layer);
         }
-        Ok(ready)
+        Ok(bases)
     }
 
     /// Takes the steps that make.
-    fn come(
-        &mut self,
-        record: &ProjectRecord,
-        bases: &BTreeMap<BoxName, Base>,
-        router: &OwnedFd,
-        namespaces: &mut BTreeMap<BoxName, OwnedFd>,
-    ) -> Result<Vec<BoxName>> {
+    fn come(&mut self, bases: &BTreeMap<BoxName, Base>, wiring: &mut Wiring) -> Result<Vec<BoxName>> {
         let mut started = Vec::new();
-        let gateway = net::gateway(record);
         for step in self.steps.clone() {
             check_interrupt()?;
             match step {
                 Step::Create { name } => {
                     let (Some(wanted), Some(base)) = (self.project.get_box(&name), bases.get(&name)) else { continue };
                     self.undo.created(&name);
-                    let record = making::create(self.site, wanted, base)?;
+                    let mut record = making::create(self.site, wanted, base)?;
+                    // Without lines to run there is nothing to remember of it.
+                    record.created = self.project.created_hooks.is_empty();
                     self.boxes.insert(name, KnownBox { record, process: None });
                 }
                 Step::Start { name } => {
                     let (Some(wanted), Some(base)) = (self.project.get_box(&name), bases.get(&name)) else { continue };
-                    let (Some(network), Some(address)) = (namespaces.remove(&name), record.addresses.get(&name)) else {
-                        continue;
-                    };
-                    let router =
-                        router.try_clone().map_err(|error| Failure::because("no descriptors are left", error))?;
                     self.undo.started(&name);
-                    self.start(wanted, base, Surroundings { address: *address, gateway, network, router })?;
+                    self.start(wanted, base, wiring)?;
                     started.push(name);
                 }
                 Step::Adjust { name, .. } => {
@@ -231,21 +223,18 @@ impl Up<'_> {
                     };
                     known.record.wanted = wanted.clone();
                     let paths = self.site.paths.a_box(&name);
-                    if let Some(address) = record.addresses.get(&name) {
-                        making::write_network_files(wanted, &paths, *address, gateway)?;
+                    if let Some(address) = wiring.record.addresses.get(&name) {
+                        making::write_network_files(wanted, &paths, *address, net::gateway(&wiring.record))?;
                     }
                     known.record.write(&paths)?;
                 }
                 Step::Stop { .. } | Step::Remove { .. } => {}
             }
         }
-        for name in &started {
-            hooks::run(self.site, self.project, self.boxes.get_mut(name), name)?;
-        }
         Ok(started)
     }
 
-    fn start(&mut self, wanted: &BoxWanted, base: &Base, around: Surroundings) -> Result<()> {
+    fn start(&mut self, wanted: &BoxWanted, base: &Base, wiring: &mut Wiring) -> Result<()> {
         let site = self.site;
         let paths = site.paths.a_box(&wanted.name);
         let known = self.boxes.get_mut(&wanted.name).ok_or_else(|| Failure::new("a box to start is not there"))?;
@@ -258,12 +247,18 @@ impl Up<'_> {
             paths: &paths,
         };
         let program = sealed(&mut self.program)?;
-        let life = making::start(site, program, &start, around)?;
+        let life = match making::start(site, program, &start, wiring.surroundings(&wanted.name)?) {
+            Ok(life) => life,
+            // A box whose network failed knows less about it than the keeper.
+            Err(failure) => return wiring.settle(site).and(Err(failure)),
+        };
         let process = life.init.open();
         known.process = process;
         known.record.wanted = wanted.clone();
         known.record.stopped = false;
         known.record.life = Some(life);
+        // By its record others find the box, and may run programs in it.
+        wiring.settle(site)?;
         known.record.write(&paths)?;
         site.context.events.done(format!("started {}", wanted.name));
         Ok(())
@@ -275,7 +270,7 @@ impl Up<'_> {
             let Some(known) = self.boxes.get(name) else { continue };
             let (Some(process), Some(wanted)) = (&known.process, self.project.get_box(name)) else { continue };
             let runs_nothing = name.is_dev() && wanted.command.is_none() && wanted.entrypoint.is_none();
-            if runs_nothing || !process.wait(FIRST_MOMENTS) {
+            if runs_nothing || !ends_at_once(process) {
                 continue;
             }
             let paths = self.site.paths.a_box(name);
@@ -297,6 +292,19 @@ impl Up<'_> {
         }
         Ok(())
     }
+}
+
+/// Watches a box's first moments: until its program has ended, or waits for something to happen.
+fn ends_at_once(process: &Process) -> bool {
+    let deadline = Instant::now() + FIRST_MOMENTS;
+    let mut quiet = 0;
+    while Instant::now() < deadline && quiet < QUIET_LOOKS {
+        if process.wait(BETWEEN_LOOKS) {
+            return true;
+        }
+        quiet = if quiet::descendants_wait(process.pid()) == Some(true) { quiet + 1 } else { 0 };
+    }
+    process.has_ended()
 }
 
 fn sealed(program: &mut Option<OwnedFd>) -> Result<&OwnedFd> {

@@ -1,15 +1,16 @@
 //! `devenv vm …`: the managed VM itself.
 
-use crate::config::load_settings;
 use crate::image::artifact;
+use crate::machine::ssh::{self, SshLine};
 use crate::machine::vm::{Access, Vm};
 use crate::model::vm::{GuestPack, VmStatus};
-use crate::model::{Failure, Host, ImageReference, Result, Settings, VmPaths};
+use crate::model::{Events, Failure, ImageReference, Result, Trying};
 use crate::ops::Context;
-use crate::state::Layout;
-use crate::sys::environment::{path_variable, variable};
-use crate::sys::process;
+use crate::ops::place::Origin;
+use crate::sys::environment::variable;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 /// Has the VM run.
 ///
@@ -54,37 +55,73 @@ pub fn access(context: &Context) -> Result<Access> {
     on_vm(context, |vm| vm.start())
 }
 
+/// How to reach the VM, which is started when it does not run, for those who look at this computer themselves.
+///
+/// # Errors
+/// As [`start`].
+pub fn ensure(origin: &Origin, events: &dyn Events) -> Result<Access> {
+    on_vm_of(origin, events, |vm| vm.start())
+}
+
+/// How to reach the VM if it runs.
+///
+/// # Errors
+/// A file of it cannot be read.
+pub fn running(origin: &Origin, events: &dyn Events) -> Result<Option<Access>> {
+    on_vm_of(origin, events, |vm| vm.running())
+}
+
 fn on_vm<T>(context: &Context, act: impl FnOnce(&Vm) -> Result<T>) -> Result<T> {
-    let (paths, settings) = look()?;
+    on_vm_of(&Origin::look()?, &*context.events, act)
+}
+
+fn on_vm_of<T>(origin: &Origin, events: &dyn Events, act: impl FnOnce(&Vm) -> Result<T>) -> Result<T> {
+    let (paths, settings) = (origin.layout.vm(), &origin.settings);
     let named = variable("DEVENV_GUEST").filter(|text| !text.is_empty()).map(|text| GuestPack::parse(&text));
     let fetch_pack = |reference: &str, into: &Path| {
         let reference = ImageReference::parse(reference).map_err(Failure::new)?;
-        artifact::fetch(&reference, &settings, &*context.events, into)
+        artifact::fetch(&reference, settings, events, into)
     };
     act(&Vm {
         paths: &paths,
         settings: &settings.vm,
-        events: &*context.events,
+        events,
         chosen_pack: named.or_else(|| settings.vm.guest.clone()),
         fetch_pack: &fetch_pack,
         ask_to_end: &ask_to_end,
     })
 }
 
-/// Where the VM is, and what the user's settings say.
-fn look() -> Result<(VmPaths, Settings)> {
-    let host = Host {
-        uid: process::uid(),
-        gid: process::gid(),
-        user_name: variable("USER").unwrap_or_else(|| "user".into()),
-        home: path_variable("HOME").unwrap_or_else(|| "/".into()),
-        architecture: std::env::consts::ARCH.into(),
-    };
-    let layout = Layout::find(&host)?;
-    let settings = load_settings(layout.settings())?;
-    Ok((layout.vm(), settings))
+/// A connection to the guest.
+///
+/// # Errors
+/// It does not answer, or is not the one that was started.
+pub async fn line(access: &Access) -> Result<SshLine> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, access.port));
+    ssh::connect(address, &access.keys.client, access.keys.host.public_key()).await
 }
 
-fn ask_to_end(_: &Access) -> Result<()> {
-    Err(Failure::new("its guest cannot be asked"))
+/// How long the guest may take to agree or to answer; one that hangs is dealt with in other ways.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What the guest tells of itself, as text for people; the VM is started when it does not run.
+///
+/// # Errors
+/// As [`start`], or it does not answer.
+pub fn report(context: &Context) -> Result<String> {
+    let access = on_vm(context, |vm| vm.start())?;
+    in_time(async { line(&access).await?.report().await })
+}
+
+/// Asks the guest to end itself.
+fn ask_to_end(access: &Access) -> Result<()> {
+    in_time(async { line(access).await?.switch_off().await })
+}
+
+fn in_time<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.trying(|| "cannot start the runtime")?.block_on(async {
+        let late = |_| Err(Failure::new("the VM's guest does not answer"));
+        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late)
+    })
 }

@@ -12,14 +12,9 @@ use std::path::{Path, PathBuf};
 /// Where this program is as a path that works also after the file was replaced.
 const SELF: &str = "/proc/self/exe";
 
-/// Tells builds apart: inode, size and change time of the program's file.
+/// Tells builds apart: version, inode, size and change time of the program's file.
 pub fn build_id() -> String {
-    match std::fs::metadata(SELF) {
-        Ok(facts) => {
-            format!("{}-{:x}-{:x}-{:x}", env!("CARGO_PKG_VERSION"), facts.ino(), facts.len(), facts.ctime_nsec())
-        }
-        Err(_) => env!("CARGO_PKG_VERSION").into(),
-    }
+    crate::sys::program::build_id(env!("CARGO_PKG_VERSION"))
 }
 
 /// The program through a read-only mount that is attached nowhere, to be executed inside boxes.

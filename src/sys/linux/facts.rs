@@ -1,17 +1,9 @@
 //! Facts about this process, the kernel and the accounts of the computer.
 
+pub use crate::sys::account::{Account, accounts, gid, uid};
+pub use crate::sys::terminal::has_terminal;
 use std::fs;
 use std::path::Path;
-
-/// Effective user id of this process, as its user namespace shows it.
-pub fn uid() -> u32 {
-    nix::unistd::geteuid().as_raw()
-}
-
-/// Effective group id of this process.
-pub fn gid() -> u32 {
-    nix::unistd::getegid().as_raw()
-}
 
 /// Identity of this boot (random(4), `/proc/sys/kernel/random/boot_id`): process ids mean nothing across boots.
 pub fn boot_id() -> String {
@@ -42,28 +34,6 @@ pub fn clear_dumpable() {
     let _ = nix::sys::prctl::set_dumpable(false);
 }
 
-/// One line of /etc/passwd (passwd(5)).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    pub name: String,
-    pub uid: u32,
-    pub gid: u32,
-    pub home: String,
-    pub shell: String,
-}
-
-/// The accounts in the text of a passwd file. Read as text and never through NSS: a static program must not load
-/// the host's modules, and inside a box those modules are the image's.
-pub fn accounts(passwd: &str) -> impl Iterator<Item = Account> {
-    passwd.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
-        let (uid, gid) = (fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
-        let home = fields.nth(1).unwrap_or("/").to_owned();
-        Some(Account { name, uid, gid, home, shell: fields.next().unwrap_or_default().to_owned() })
-    })
-}
-
 /// Name and members of each group in the text of a group file (group(5)), with its id.
 pub fn groups(group: &str) -> impl Iterator<Item = (String, u32, Vec<String>)> {
     group.lines().filter_map(|line| {
@@ -74,12 +44,6 @@ pub fn groups(group: &str) -> impl Iterator<Item = (String, u32, Vec<String>)> {
             fields.next().unwrap_or_default().split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect();
         Some((name, gid, members))
     })
-}
-
-/// Whether standard input and output are terminals.
-pub fn has_terminal() -> bool {
-    use std::io::IsTerminal;
-    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
 /// Name of the file system that holds `path` when it is one of those that cannot be an overlay's upper layer, or

@@ -38,6 +38,11 @@ pub struct Link {
     pub alias: Option<String>,
 }
 
+/// Index for the first interface that is made in a namespace: chosen by us, so that one change can make it and the next
+/// name it.
+/// Some kernels put interfaces of their own into new namespaces (sit0, tunl0), with low numbers.
+pub const FIRST_INDEX: u32 = 1000;
+
 /// The interfaces of a namespace.
 pub struct Links(Netlink);
 
@@ -60,127 +65,116 @@ impl Links {
         Ok(found)
     }
 
-    /// The index of the interface called `name`.
+    /// The index of the interface called `name`, in the calling thread's namespace.
     ///
     /// # Errors
     /// There is none.
-    pub fn index_of(&self, name: &str) -> io::Result<u32> {
+    pub fn index_of(name: &str) -> io::Result<u32> {
         Ok(nix::net::if_::if_nametoindex(name)?)
     }
 
-    /// Switches an interface on.
+    /// Carries out changes in order, in one message to the kernel. After a refusal it goes on with those behind.
     ///
     /// # Errors
-    /// The kernel's.
-    pub fn set_up(&self, index: u32) -> io::Result<()> {
-        self.0.request(interface(Message::new(NEW_LINK, ACKNOWLEDGE), index, UP))
+    /// The kernel's first refusal.
+    pub fn change(&self, changes: impl IntoIterator<Item = Change>) -> io::Result<()> {
+        self.0.requests(changes.into_iter().map(|change| change.0).collect())
     }
 
-    /// Makes a bridge with a hardware address of its own: otherwise it is the lowest of its ports' and changes as
-    /// they come and go, while neighbours remember the old one.
+    /// As [`Links::change`], where what is to be made may be there already.
     ///
     /// # Errors
-    /// `EOPNOTSUPP`: the kernel has none.
-    pub fn add_bridge(&self, name: &str, hardware: [u8; 6]) -> io::Result<()> {
-        self.0.request(
-            interface(Message::new(NEW_LINK, ACKNOWLEDGE | CREATE_NEW), 0, 0)
-                .attribute(IFLA_ADDRESS, &hardware)
-                .text(IFLA_IFNAME, name)
-                .nest(IFLA_LINKINFO, |info| info.text(IFLA_INFO_KIND, "bridge")),
-        )
-    }
-
-    /// Makes a pair of interfaces: `name`, on, a port of the bridge with index `bridge`; and `peer` in the namespace
-    /// `peer_namespace`. One request, so that nothing is half there.
-    ///
-    /// # Errors
-    /// `EEXIST`: the name is taken. `EXFULL`: the bridge has its 1,023 ports.
-    pub fn add_veth(&self, name: &str, bridge: u32, peer: &str, peer_namespace: BorrowedFd<'_>) -> io::Result<()> {
-        let namespace = peer_namespace.as_raw_fd().to_ne_bytes();
-        self.0.request(
-            interface(Message::new(NEW_LINK, ACKNOWLEDGE | CREATE_NEW), 0, UP)
-                .text(IFLA_IFNAME, name)
-                .attribute(IFLA_MASTER, &bridge.to_ne_bytes())
-                .nest(IFLA_LINKINFO, |info| {
-                    info.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
-                        data.nest(VETH_INFO_PEER, |end| {
-                            end.raw(&interface_header(0, 0))
-                                .text(IFLA_IFNAME, peer)
-                                .attribute(IFLA_NET_NS_FD, &namespace)
-                        })
-                    })
-                }),
-        )
-    }
-
-    /// Leaves free text on an interface, at most 255 bytes.
-    ///
-    /// # Errors
-    /// There is no such interface.
-    pub fn set_alias(&self, name: &str, alias: &str) -> io::Result<()> {
-        self.0.request(
-            interface(Message::new(NEW_LINK, ACKNOWLEDGE), 0, 0)
-                .text(IFLA_IFNAME, name)
-                .attribute(IFLA_IFALIAS, alias.as_bytes()),
-        )
-    }
-
-    /// Deletes an interface, with its peer if it has one.
-    ///
-    /// # Errors
-    /// There is no such interface.
-    pub fn delete(&self, name: &str) -> io::Result<()> {
-        self.0.request(interface(Message::new(DELETE_LINK, ACKNOWLEDGE), 0, 0).text(IFLA_IFNAME, name))
-    }
-
-    /// Gives an interface an address.
-    ///
-    /// # Errors
-    /// `EEXIST`: it has it.
-    pub fn add_address(&self, index: u32, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
-        // struct ifaddrmsg: family, prefix length, flags, scope, index.
-        let mut header = [AF_INET, prefix, 0, 0, 0, 0, 0, 0];
-        header[4..].copy_from_slice(&index.to_ne_bytes());
-        let octets = address.octets();
-        // IFA_LOCAL 2, IFA_ADDRESS 1
-        let message = Message::new(NEW_ADDRESS, ACKNOWLEDGE | CREATE_NEW).raw(&header);
-        self.0.request(message.attribute(2, &octets).attribute(1, &octets))
-    }
-
-    /// Adds the default route.
-    ///
-    /// # Errors
-    /// `ENETUNREACH`: the gateway is not on any link.
-    pub fn add_default_route(&self, gateway: Ipv4Addr) -> io::Result<()> {
-        // struct rtmsg: family, destination and source length, TOS, table 254 (main), protocol 3 (boot), scope 0
-        // (universe), type 1 (unicast), flags. RTA_GATEWAY 5.
-        let header = [AF_INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
-        let message = Message::new(NEW_ROUTE, ACKNOWLEDGE | CREATE_NEW).raw(&header);
-        self.0.request(message.attribute(5, &gateway.octets()))
-    }
-
-    /// Has packets with the firewall mark `mark` delivered to this namespace whatever their destination is: a rule
-    /// and a local route in the routing table of the same number. Doing it again is fine.
-    ///
-    /// # Errors
-    /// `EOPNOTSUPP`: the kernel has no policy routing.
-    pub fn deliver_marked_here(&self, mark: u8) -> io::Result<()> {
-        // As above, with type 2 (local) and scope 254 (link). RTA_OIF 4.
-        let header = [AF_INET, 0, 0, 0, mark, 3, 254, 2, 0, 0, 0, 0];
-        let message = Message::new(NEW_ROUTE, ACKNOWLEDGE | CREATE).raw(&header);
-        accept_existing(self.0.request(message.attribute(4, &LOOPBACK.to_ne_bytes())))?;
-        // struct fib_rule_hdr: family, lengths, TOS, table, reserved, action 1 (to the table). FRA_FWMARK 10.
-        let header = [AF_INET, 0, 0, 0, mark, 0, 0, 1, 0, 0, 0, 0];
-        let message = Message::new(NEW_RULE, ACKNOWLEDGE | CREATE_NEW).raw(&header);
-        accept_existing(self.0.request(message.attribute(10, &u32::from(mark).to_ne_bytes())))
+    /// The kernel's refusal.
+    pub fn ensure(&self, change: Change) -> io::Result<()> {
+        match self.change([change]) {
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+            other => other,
+        }
     }
 }
 
-fn accept_existing(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
-        other => other,
-    }
+/// A change of interfaces, addresses or routes.
+pub struct Change(Message);
+
+/// Switches an interface on.
+pub fn up(index: u32) -> Change {
+    Change(interface(Message::new(NEW_LINK, ACKNOWLEDGE), index, UP))
+}
+
+/// Makes a bridge, on, with a hardware address of its own: otherwise it is the lowest of its ports' and changes as they
+/// come and go, while neighbours remember the old one. `EOPNOTSUPP`: the kernel has none.
+pub fn bridge(name: &str, index: u32, hardware: [u8; 6]) -> Change {
+    Change(
+        interface(Message::new(NEW_LINK, ACKNOWLEDGE | CREATE_NEW), index, UP)
+            .attribute(IFLA_ADDRESS, &hardware)
+            .text(IFLA_IFNAME, name)
+            .nest(IFLA_LINKINFO, |info| info.text(IFLA_INFO_KIND, "bridge")),
+    )
+}
+
+/// Makes a pair of interfaces: `name`, on, a port of the bridge with index `bridge`; and `peer` in the namespace
+/// `peer_namespace`, off: no end can be on before the other is there. One request, so that nothing is half there. `EEXIST`: the name is
+/// taken. `EXFULL`: the bridge has its 1,023 ports.
+pub fn veth(name: &str, bridge: u32, peer: &str, peer_namespace: BorrowedFd<'_>) -> Change {
+    let namespace = peer_namespace.as_raw_fd().to_ne_bytes();
+    Change(
+        interface(Message::new(NEW_LINK, ACKNOWLEDGE | CREATE_NEW), 0, UP)
+            .text(IFLA_IFNAME, name)
+            .attribute(IFLA_MASTER, &bridge.to_ne_bytes())
+            .nest(IFLA_LINKINFO, |info| {
+                info.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
+                    data.nest(VETH_INFO_PEER, |end| {
+                        end.raw(&interface_header(0, 0)).text(IFLA_IFNAME, peer).attribute(IFLA_NET_NS_FD, &namespace)
+                    })
+                })
+            }),
+    )
+}
+
+/// Leaves free text on an interface, at most 255 bytes.
+pub fn alias(name: &str, alias: &str) -> Change {
+    Change(
+        interface(Message::new(NEW_LINK, ACKNOWLEDGE), 0, 0)
+            .text(IFLA_IFNAME, name)
+            .attribute(IFLA_IFALIAS, alias.as_bytes()),
+    )
+}
+
+/// Deletes an interface, with its peer if it has one.
+pub fn delete(name: &str) -> Change {
+    Change(interface(Message::new(DELETE_LINK, ACKNOWLEDGE), 0, 0).text(IFLA_IFNAME, name))
+}
+
+/// Gives an interface an address. `EEXIST`: it has it.
+pub fn address(index: u32, address: Ipv4Addr, prefix: u8) -> Change {
+    // struct ifaddrmsg: family, prefix length, flags, scope, index.
+    let mut header = [AF_INET, prefix, 0, 0, 0, 0, 0, 0];
+    header[4..].copy_from_slice(&index.to_ne_bytes());
+    let octets = address.octets();
+    // IFA_LOCAL 2, IFA_ADDRESS 1
+    let message = Message::new(NEW_ADDRESS, ACKNOWLEDGE | CREATE_NEW).raw(&header);
+    Change(message.attribute(2, &octets).attribute(1, &octets))
+}
+
+/// Adds the default route. `ENETUNREACH`: the gateway is not on any link.
+pub fn default_route(gateway: Ipv4Addr) -> Change {
+    // struct rtmsg: family, destination and source length, TOS, table 254 (main), protocol 3 (boot), scope 0
+    // (universe), type 1 (unicast), flags. RTA_GATEWAY 5.
+    let header = [AF_INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+    let message = Message::new(NEW_ROUTE, ACKNOWLEDGE | CREATE_NEW).raw(&header);
+    Change(message.attribute(5, &gateway.octets()))
+}
+
+/// Has packets with the firewall mark `mark` delivered to this namespace whatever their destination is: a rule and a
+/// local route in the routing table of the same number. `EOPNOTSUPP`: the kernel has no policy routing.
+pub fn deliver_marked_here(mark: u8) -> [Change; 2] {
+    // As above, with type 2 (local) and scope 254 (link). RTA_OIF 4.
+    let header = [AF_INET, 0, 0, 0, mark, 3, 254, 2, 0, 0, 0, 0];
+    let route = Message::new(NEW_ROUTE, ACKNOWLEDGE | CREATE).raw(&header);
+    // struct fib_rule_hdr: family, lengths, TOS, table, reserved, action 1 (to the table). FRA_FWMARK 10.
+    let header = [AF_INET, 0, 0, 0, mark, 0, 0, 1, 0, 0, 0, 0];
+    let rule = Message::new(NEW_RULE, ACKNOWLEDGE | CREATE_NEW).raw(&header);
+    [Change(route.attribute(4, &LOOPBACK.to_ne_bytes())), Change(rule.attribute(10, &u32::from(mark).to_ne_bytes()))]
 }
 
 /// `struct ifinfomsg`: family, type, index, flags, which flags to change.

@@ -264,6 +264,57 @@ pub fn pivot_into(root: impl AsFd) -> Result<()> {
     pivoted.trying(|| "cannot change to the box's root")
 }
 
+/// Gives this process, and the kernel's own threads, a root that [`pivot_into`] can leave: the kernel's first file
+/// system (rootfs) is no mount on anything and cannot be left, a second view of it can.
+/// To be called by process 1 before it has mounted anything.
+///
+/// # Errors
+/// As mount(2) and chroot(2).
+pub fn make_first_root_leavable() -> Result<()> {
+    let moved = (|| {
+        let again = Path::new("/.root");
+        std::fs::create_dir_all(again)?;
+        let none = None::<&str>;
+        nix::mount::mount(Some("/"), again, none, MsFlags::MS_BIND, none)?;
+        nix::unistd::chdir(again)?;
+        nix::mount::mount(Some("."), "/", none, MsFlags::MS_MOVE, none)?;
+        nix::unistd::chroot(".")?;
+        nix::unistd::chdir("/")?;
+        std::fs::remove_dir("/.root")
+    })();
+    moved.trying(|| "cannot prepare the first root")
+}
+
+/// Mounts a file system on a folder, which is made when it is missing; `options` as mount(8) takes them.
+///
+/// # Errors
+/// As mount(2).
+pub fn mount_on(folder: &Path, kind: &str, source: &str, options: &str, attributes: Attributes) -> Result<()> {
+    let pairs = [
+        (attributes.no_suid, MsFlags::MS_NOSUID),
+        (attributes.no_dev, MsFlags::MS_NODEV),
+        (attributes.no_exec, MsFlags::MS_NOEXEC),
+        (attributes.access_time == AccessTime::Never, MsFlags::MS_NOATIME),
+    ];
+    let flags = pairs.iter().filter(|(wanted, _)| *wanted).fold(MsFlags::empty(), |all, (_, flag)| all | *flag);
+    let options = (!options.is_empty()).then_some(options);
+    let mounted = std::fs::create_dir_all(folder)
+        .and_then(|()| Ok(nix::mount::mount(Some(source), folder, Some(kind), flags, options)?));
+    mounted.trying(|| format!("cannot mount {kind} on {}", folder.display()))
+}
+
+/// Takes a mount away, or makes it read-only while somebody uses it.
+///
+/// # Errors
+/// Somebody writes to it.
+pub fn unmount_or_freeze(folder: &Path) -> std::io::Result<()> {
+    if umount2(folder, MntFlags::empty()).is_ok() {
+        return Ok(());
+    }
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    Ok(nix::mount::mount(None::<&str>, folder, None::<&str>, flags, None::<&str>)?)
+}
+
 fn descriptor(result: libc::c_long) -> std::io::Result<OwnedFd> {
     check(result)?;
     // SAFETY: the kernel just gave us this descriptor.

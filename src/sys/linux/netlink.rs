@@ -129,6 +129,17 @@ impl Netlink {
         self.read_acknowledgements(1)
     }
 
+    /// Sends requests as one datagram; the kernel takes them in order, and goes on behind one it refuses.
+    ///
+    /// # Errors
+    /// The kernel's first refusal.
+    pub fn requests(&self, messages: Vec<Message>) -> io::Result<()> {
+        let expected = messages.len();
+        let bytes: Vec<u8> = messages.into_iter().zip(1..).flat_map(|(message, n)| message.finish(n)).collect();
+        self.send(&bytes)?;
+        self.read_all_acknowledgements(expected)
+    }
+
     /// Sends `first`, `messages`, `last` as one datagram; the kernel does all of `messages` or none
     /// (nf_tables batches). Only `messages` are acknowledged.
     ///
@@ -173,6 +184,22 @@ impl Netlink {
     fn send(&self, bytes: &[u8]) -> io::Result<()> {
         send(self.0.as_raw_fd(), bytes, MsgFlags::empty())?;
         Ok(())
+    }
+
+    /// As [`Netlink::read_acknowledgements`], leaving none unread: more requests follow on this socket.
+    fn read_all_acknowledgements(&self, expected: usize) -> io::Result<()> {
+        let (mut seen, mut outcome) = (0, Ok(()));
+        while seen < expected {
+            self.receive(|kind, body| {
+                seen += 1;
+                let answer = if kind == KIND_ERROR { error_of(body) } else { Err(io::ErrorKind::InvalidData.into()) };
+                if outcome.is_ok() {
+                    outcome = answer;
+                }
+                Ok(())
+            })?;
+        }
+        outcome
     }
 
     fn read_acknowledgements(&self, expected: usize) -> io::Result<()> {

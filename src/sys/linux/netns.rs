@@ -98,16 +98,11 @@ impl Visitor {
         let _ = self.0.send(Box::new(enter_and_work));
     }
 
-    /// Makes a new namespace and does `work` in it; `done` gets both, on the visiting thread.
-    pub fn create<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> io::Result<T> + Send + 'static,
-        done: impl FnOnce(io::Result<(Namespace, T)>) + Send + 'static,
-    ) {
-        let make = move || {
+    /// Makes a new namespace; `done` gets it, on the visiting thread.
+    pub fn create(&self, done: impl FnOnce(io::Result<Namespace>) + Send + 'static) {
+        let make = || {
             unshare(CloneFlags::CLONE_NEWNET)?;
-            let namespace = Namespace::open(Path::new("/proc/thread-self/ns/net"))?;
-            Ok((namespace, work()?))
+            Namespace::open(Path::new("/proc/thread-self/ns/net"))
         };
         let _ = self.0.send(Box::new(move || done(make())));
     }

@@ -33,66 +33,89 @@ pub const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 
-/// Sends TCP that enters this namespace for anywhere but `inside` to our listener on `port`; its own address is told
-/// by `SO_ORIGINAL_DST`. Connections made to `port` itself are sent to the port `closed`, where nothing listens.
+/// The packet rules of a namespace, one table for each purpose.
 ///
-/// # Errors
-/// `EOPNOTSUPP`, `ENOENT`, `EPROTONOSUPPORT`: the kernel lacks nf_tables or its NAT.
-pub fn redirect_tcp(table: &str, inside: Network, port: u16, closed: u16) -> io::Result<()> {
-    let refuse = Rule::new()
-        .protocol(TCP)
-        .equals(Base::Transport, PORT, &port.to_be_bytes())
-        .destination_in(inside)
-        .redirect(closed);
-    let redirect = Rule::new().protocol(TCP).destination_not_in(inside).redirect(port);
-    // Priority -100 is where destinations are rewritten (NF_IP_PRI_NAT_DST).
-    replace(table, "nat", -100, vec![refuse, redirect])
+/// One socket for all of them: closing one makes the kernel wait, and the next change with it.
+pub struct Rules {
+    socket: Netlink,
+    /// Whether tables of ours may be there already.
+    may_exist: bool,
 }
 
-/// Sends UDP that enters this namespace for anywhere but `inside` to our transparent socket on `port`, unchanged.
-/// The packets get the firewall mark `mark`, by which a route has to deliver them here.
-///
-/// # Errors
-/// As [`redirect_tcp`]; transparent proxying is a part of its own.
-pub fn capture_udp(table: &str, inside: Network, port: u16, mark: u8) -> io::Result<()> {
-    let rule = Rule::new().protocol(UDP).destination_not_in(inside).transparent(port).mark(mark).accept();
-    // Priority -150 is before routing and before addresses are rewritten (NF_IP_PRI_MANGLE).
-    replace(table, "filter", -150, vec![rule])
-}
-
-/// Gives ICMP that enters this namespace for anywhere but `inside` the firewall mark `mark`.
-///
-/// # Errors
-/// As [`redirect_tcp`].
-pub fn mark_icmp(table: &str, inside: Network, mark: u8) -> io::Result<()> {
-    let rule = Rule::new().protocol(ICMP).destination_not_in(inside).mark(mark).accept();
-    replace(table, "filter", -150, vec![rule])
-}
-
-/// Replaces the table by one with one chain at the prerouting hook, in one transaction.
-fn replace(table: &str, chain_kind: &str, priority: i32, rules: Vec<Rule>) -> io::Result<()> {
-    const CHAIN: &str = "entering";
-    let message = |kind, flags| Message::new(kind, flags | ACKNOWLEDGE).raw(&[IPV4, 0, 0, 0]);
-    // Making it first lets the deletion find something.
-    let mut messages = vec![
-        message(NEW_TABLE, CREATE).text(1, table),
-        message(DELETE_TABLE, 0).text(1, table),
-        message(NEW_TABLE, CREATE).text(1, table),
-        // NFTA_CHAIN_TABLE 1, _NAME 3, _HOOK 4 (number 0: prerouting; priority), _TYPE 7
-        message(NEW_CHAIN, CREATE)
-            .text(1, table)
-            .text(3, CHAIN)
-            .nest(4, |hook| hook.attribute(1, &be(0)).attribute(2, &priority.to_be_bytes()))
-            .text(7, chain_kind),
-    ];
-    for rule in rules {
-        // NFTA_RULE_TABLE 1, _CHAIN 2, _EXPRESSIONS 4
-        let head = message(NEW_RULE, CREATE | APPEND).text(1, table).text(2, CHAIN);
-        messages.push(head.nest(4, |list| rule.0.into_iter().fold(list, |list, fill| fill(list))));
+impl Rules {
+    /// Those of the calling thread's namespace; `may_exist`: an earlier process may have left tables, which are
+    /// replaced.
+    ///
+    /// # Errors
+    /// `EPROTONOSUPPORT`: the kernel has no netfilter.
+    pub fn open(may_exist: bool) -> io::Result<Rules> {
+        Ok(Rules { socket: Netlink::netfilter()?, may_exist })
     }
-    // struct nfgenmsg of the batch: family, version, subsystem 10.
-    let edge = |kind| Message::new(kind, 0).raw(&[0, 0, 0, 10]);
-    Netlink::netfilter()?.batch(edge(BATCH_BEGIN), messages, edge(BATCH_END))
+
+    /// Sends TCP that enters this namespace for anywhere but `inside` to our listener on `port`; its own address is told
+    /// by `SO_ORIGINAL_DST`. Connections made to `port` itself are sent to the port `closed`, where nothing listens.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`, `ENOENT`, `EPROTONOSUPPORT`: the kernel lacks nf_tables or its NAT.
+    pub fn redirect_tcp(&self, table: &str, inside: Network, port: u16, closed: u16) -> io::Result<()> {
+        let refuse = Rule::new()
+            .protocol(TCP)
+            .equals(Base::Transport, PORT, &port.to_be_bytes())
+            .destination_in(inside)
+            .redirect(closed);
+        let redirect = Rule::new().protocol(TCP).destination_not_in(inside).redirect(port);
+        // Priority -100 is where destinations are rewritten (NF_IP_PRI_NAT_DST).
+        self.put(table, "nat", -100, vec![refuse, redirect])
+    }
+
+    /// Sends UDP that enters this namespace for anywhere but `inside` to our transparent socket on `port`, unchanged.
+    /// The packets get the firewall mark `mark`, by which a route has to deliver them here.
+    ///
+    /// # Errors
+    /// As [`Rules::redirect_tcp`]; transparent proxying is a part of its own.
+    pub fn capture_udp(&self, table: &str, inside: Network, port: u16, mark: u8) -> io::Result<()> {
+        let rule = Rule::new().protocol(UDP).destination_not_in(inside).transparent(port).mark(mark).accept();
+        // Priority -150 is before routing and before addresses are rewritten (NF_IP_PRI_MANGLE).
+        self.put(table, "filter", -150, vec![rule])
+    }
+
+    /// Gives ICMP that enters this namespace for anywhere but `inside` the firewall mark `mark`.
+    ///
+    /// # Errors
+    /// As [`Rules::redirect_tcp`].
+    pub fn mark_icmp(&self, table: &str, inside: Network, mark: u8) -> io::Result<()> {
+        let rule = Rule::new().protocol(ICMP).destination_not_in(inside).mark(mark).accept();
+        self.put(table, "filter", -150, vec![rule])
+    }
+
+    /// Makes the table with one chain at the prerouting hook, in one transaction.
+    fn put(&self, table: &str, chain_kind: &str, priority: i32, rules: Vec<Rule>) -> io::Result<()> {
+        const CHAIN: &str = "entering";
+        let message = |kind, flags| Message::new(kind, flags | ACKNOWLEDGE).raw(&[IPV4, 0, 0, 0]);
+        let mut messages = Vec::new();
+        if self.may_exist {
+            // Making it first lets the deletion find something.
+            messages.push(message(NEW_TABLE, CREATE).text(1, table));
+            messages.push(message(DELETE_TABLE, 0).text(1, table));
+        }
+        messages.extend([
+            message(NEW_TABLE, CREATE).text(1, table),
+            // NFTA_CHAIN_TABLE 1, _NAME 3, _HOOK 4 (number 0: prerouting; priority), _TYPE 7
+            message(NEW_CHAIN, CREATE)
+                .text(1, table)
+                .text(3, CHAIN)
+                .nest(4, |hook| hook.attribute(1, &be(0)).attribute(2, &priority.to_be_bytes()))
+                .text(7, chain_kind),
+        ]);
+        for rule in rules {
+            // NFTA_RULE_TABLE 1, _CHAIN 2, _EXPRESSIONS 4
+            let head = message(NEW_RULE, CREATE | APPEND).text(1, table).text(2, CHAIN);
+            messages.push(head.nest(4, |list| rule.0.into_iter().fold(list, |list, fill| fill(list))));
+        }
+        // struct nfgenmsg of the batch: family, version, subsystem 10.
+        let edge = |kind| Message::new(kind, 0).raw(&[0, 0, 0, 10]);
+        self.socket.batch(edge(BATCH_BEGIN), messages, edge(BATCH_END))
+    }
 }
 
 const fn be(value: u32) -> [u8; 4] {

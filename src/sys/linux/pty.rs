@@ -2,13 +2,13 @@
 
 use super::pidfd::Process;
 use crate::model::{Failure, Result, Trying};
+use crate::sys::terminal::Raw;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, posix_openpt, unlockpt};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -56,31 +56,22 @@ pub fn take_as_own(terminal: &OwnedFd) -> Result<()> {
     taken.trying(|| "cannot take the box's terminal")
 }
 
+/// Has the program that `command` starts lead a session whose terminal is its standard input: when the other end of
+/// that terminal is closed, it is told by SIGHUP.
+pub fn lead_session_on_standard_input(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only setsid and ioctl are called, both async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            let led = libc::setsid() >= 0 && libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0) == 0;
+            if led { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        });
+    }
+}
+
 /// Makes `uid` the owner of `terminal`, as login(1) would. Where its id is not mapped nothing changes.
 pub fn give_to(terminal: &OwnedFd, uid: u32) {
     let _ = nix::unistd::fchown(terminal, Some(nix::unistd::Uid::from_raw(uid)), None);
-}
-
-/// The user's terminal in raw mode; the old mode comes back when dropped.
-struct Raw(Option<Termios>);
-
-impl Raw {
-    fn enter() -> Raw {
-        let stdin = std::io::stdin();
-        let Ok(before) = tcgetattr(&stdin) else { return Raw(None) };
-        let mut raw = before.clone();
-        cfmakeraw(&mut raw);
-        let _ = tcsetattr(&stdin, SetArg::TCSADRAIN, &raw);
-        Raw(Some(before))
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            let _ = tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, before);
-        }
-    }
 }
 
 /// Sets the size of the terminal, in characters.

@@ -127,3 +127,9 @@ pub fn receive_steered(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usiz
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(nix::sys::socket::recv(socket.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
 }
+
+/// How many descriptors programs started from here may have open: at first, and when they ask for more.
+pub fn limit_descriptors(at_first: u64, at_most: u64) {
+    use nix::sys::resource::{Resource, setrlimit};
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, at_first, at_most);
+}

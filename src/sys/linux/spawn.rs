@@ -50,7 +50,7 @@ fn start(
 }
 
 /// Where descriptors have to go in a child: `first` and the numbers behind it, in two rounds, as one may stand where another has to go.
-struct Placement {
+pub(super) struct Placement {
     first: RawFd,
     numbers: Vec<RawFd>,
     program: Option<RawFd>,
@@ -59,7 +59,7 @@ struct Placement {
 }
 
 impl Placement {
-    fn of(descriptors: &[OwnedFd], program: Option<&OwnedFd>, first: RawFd) -> Placement {
+    pub(super) fn of(descriptors: &[OwnedFd], program: Option<&OwnedFd>, first: RawFd) -> Placement {
         let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let program = program.map(AsRawFd::as_raw_fd);
         let taken = numbers.iter().chain(&program).copied().max().unwrap_or(0);
@@ -72,7 +72,7 @@ impl Placement {
         format!("/proc/self/fd/{}", self.free + self.numbers.len() as RawFd).into()
     }
 
-    fn apply_to(self, command: &mut Command) {
+    pub(super) fn apply_to(self, command: &mut Command) {
         // SAFETY: only async-signal-safe calls, on lists made before the fork.
         unsafe {
             command.pre_exec(move || self.place());
@@ -136,4 +136,17 @@ pub fn lines_of(
     }
     let status = child.wait().trying(|| "cannot wait for it")?;
     Ok(status.code().unwrap_or_else(|| 128 + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)))
+}
+
+/// Runs this program again with these words and this environment, on our own standard streams. Gives its number; whoever
+/// reaps all children hears of its end.
+///
+/// # Errors
+/// As execve(2).
+pub fn again(arguments: &[&str], environment: &[(&str, &str)]) -> Result<i32> {
+    let mut command = Command::new("/proc/self/exe");
+    command.args(arguments).arg0("devenv").env_clear().envs(environment.iter().copied()).current_dir("/");
+    // Dropping a `Child` neither ends it nor waits for it.
+    let child = command.spawn().trying(|| "cannot run this program again")?;
+    Ok(child.id() as i32)
 }

@@ -1,38 +1,10 @@
-//! Unix sockets with paths of any length, and who is at the other end.
+//! Who is at the other end of a unix socket.
 
+pub use crate::sys::unix::{connect, inherited_listener, listen};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-
-/// Makes a socket at `path` and listens.
-///
-/// # Errors
-/// `AddrInUse`: something is at the path. The name alone has more than 80 bytes.
-pub fn listen(path: &Path) -> io::Result<UnixListener> {
-    let (_folder, short) = shorten(path)?;
-    UnixListener::bind(short)
-}
-
-/// Connects to the socket at `path`.
-///
-/// # Errors
-/// `NotFound`: no such file. `ConnectionRefused`: nobody listens any more.
-pub fn connect(path: &Path) -> io::Result<UnixStream> {
-    let (_folder, short) = shorten(path)?;
-    UnixStream::connect(short)
-}
-
-/// A name for `path` through its opened folder: socket addresses hold 107 bytes (`unix(7)`).
-fn shorten(path: &Path) -> io::Result<(File, PathBuf)> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let folder = File::open(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
-    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-    Ok((folder, short))
-}
+use std::os::fd::AsFd;
 
 /// The user id of the process at the other end, as this process's user namespace numbers it.
 ///
@@ -53,28 +25,4 @@ pub fn get_listening_process(stream: impl AsFd) -> io::Result<u32> {
 /// The user id of this process, as its user namespace numbers it.
 pub fn get_own_user() -> u32 {
     nix::unistd::getuid().as_raw()
-}
-
-/// The listening socket that whoever started this process left at descriptor `number`.
-///
-/// # Errors
-/// There is no listening unix socket at that number.
-pub fn inherited_listener(number: i32) -> io::Result<UnixListener> {
-    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-    use nix::sys::socket::sockopt::AcceptConn;
-    // SAFETY: called once at the start by the one owner; the check below tells whether it is what it should be.
-    let listener = unsafe { UnixListener::from_raw_fd(number) };
-    let checked = getsockopt(&listener, AcceptConn).and_then(|listens| {
-        fcntl(&listener, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-        Ok(listens)
-    });
-    match checked {
-        Ok(true) => Ok(listener),
-        Ok(false) => Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket does not listen")),
-        Err(error) => {
-            // Not ours to close.
-            std::mem::forget(listener);
-            Err(error.into())
-        }
-    }
 }

@@ -7,6 +7,8 @@
 mod frame;
 mod state;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use stream::MuxStream;
 

@@ -23,6 +23,13 @@ pub struct Prepared {
     kept: BTreeSet<Place>,
 }
 
+impl Prepared {
+    /// What there is to tell.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        self.openings.iter_mut().filter_map(|(_, opening)| opening.note.take()).collect()
+    }
+}
+
 /// The published ports of every box.
 #[derive(Default)]
 pub struct Board(BTreeMap<BoxName, Vec<Publication>>);
@@ -83,7 +90,23 @@ impl Board {
         self.0.retain(|_, published| !published.is_empty());
     }
 
-    /// Serves what the change opened; `serve` starts it for a port of a box. Returns what there is to tell.
+    /// What is published when the change is made, sorted.
+    pub fn ports_after(&self, change: &Prepared) -> BTreeMap<BoxName, Vec<PublishedPort>> {
+        let kept = |published: &&Publication| change.kept.contains(&published.place());
+        let all = self
+            .0
+            .iter()
+            .flat_map(|(name, published)| published.iter().filter(kept).map(move |published| (name, &published.port)));
+        let mut ports: BTreeMap<BoxName, Vec<PublishedPort>> = BTreeMap::new();
+        for (name, port) in all.chain(change.openings.iter().map(|(name, opening)| (name, &opening.port))) {
+            ports.entry(name.clone()).or_default().push(port.clone());
+        }
+        ports.values_mut().for_each(|ports| ports.sort());
+        ports
+    }
+
+    /// Serves what the change opened; `serve` starts it for a port of a box. Returns what there is to tell, unless it
+    /// was taken before.
     pub fn serve(&mut self, change: Prepared, serve: impl Fn(&BoxName, u16, Listener) -> Option<Task>) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, mut opening) in change.openings {

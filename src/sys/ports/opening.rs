@@ -68,7 +68,7 @@ impl Publication {
 /// A port whose sockets are there and that is not served yet.
 pub struct Opening {
     request: PortRequest,
-    port: PublishedPort,
+    pub port: PublishedPort,
     bound: Bound,
     pub note: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! `up GIT-URL`: a new colleague's checkout, by the system's git with its keys and settings.
 
-use super::site::find_program;
+use super::computer::find_program;
 use crate::config::FILE_NAME;
 use crate::model::{Failure, Kind, Result};
 use crate::ops::Context;

@@ -3,20 +3,22 @@
 use crate::model::oci::OciRequest;
 use crate::model::request::{EnterRequest, LogsRequest, UpReply, UpRequest};
 use crate::model::status::{Finding, ImageListed, ProjectListed, Status};
-use crate::model::{BoxName, Failure, Result};
+use crate::model::{BoxName, Failure, Place, Result};
 use crate::ops::Context;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+/// Where boxes run when nobody says where.
+pub const DEFAULT_PLACE: Place = Place::Vm;
 
 macro_rules! not_here {
     ($($name:ident($($type:ty),*) -> $reply:ty;)*) => {
         $(pub fn $name($(_: $type),*) -> Result<$reply> {
-            Err(Failure::new("boxes need a Linux kernel").hint("this version runs on Linux only"))
+            Err(Failure::new("boxes need a Linux kernel").hint("run them in the VM: `--place vm`, or on a Linux host: `--place ssh://USER@HOST`"))
         })*
     };
 }
 
 not_here! {
-    check_settings(&Context) -> Option<PathBuf>;
     up(&Context, &UpRequest) -> UpReply;
     enter(&Context, &EnterRequest, bool) -> i32;
     status(&Context) -> Status;
@@ -34,5 +36,4 @@ not_here! {
     doctor(&Context) -> Vec<Finding>;
     oci(Option<&Path>, &OciRequest, &mut dyn FnMut(Failure)) -> Option<serde_json::Value>;
     oci_log(&Path, bool, &str, &str) -> ();
-    clone(&Context, &str, Option<&str>) -> PathBuf;
 }

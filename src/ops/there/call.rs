@@ -1,0 +1,105 @@
+//! A verb, carried out by the far side while we listen.
+
+use super::elsewhere::{Interrupt, interrupted};
+use super::far::{Far, lost};
+use crate::model::call::{Call, Caller, Verb};
+use crate::model::far::Request;
+use crate::model::frame::{FromFar, ToFar, Told, header};
+use crate::model::{Event, Events, Failure, Result, Trying};
+use crate::sys::framed::read_frame;
+use serde::de::DeserializeOwned;
+use std::io::{ErrorKind, Write};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
+
+/// Calls a verb and gives its reply. What it tells goes to `events`, what it prints to `out`. Ctrl-C interrupts it over
+/// there, where it undoes what it began.
+///
+/// # Errors
+/// As the verb; or the connection broke.
+pub async fn call<T: DeserializeOwned>(
+    far: &Far,
+    caller: Caller,
+    verb: Verb,
+    events: &dyn Events,
+    out: &mut (dyn Write + '_),
+    interrupt: &mut Interrupt,
+) -> Result<T> {
+    let stream = far.open(&Request::Verb(Box::new(Call { caller, verb }))).await?;
+    let (mut from, mut to) = split(stream);
+    let mut hears = true;
+    let mut reading = Box::pin(next(&mut from));
+    loop {
+        let frame = tokio::select! {
+            frame = &mut reading => frame?,
+            wanted = interrupt.wait_for(|wanted| *wanted), if hears => {
+                hears = false;
+                if wanted.is_ok() {
+                    send(&mut to, &ToFar::Cancel).await?;
+                }
+                continue;
+            }
+        };
+        drop(reading);
+        match frame {
+            FromFar::Event(event) => events.send(tame(event)),
+            FromFar::Output(bytes) => out.write_all(&bytes).and_then(|()| out.flush()).trying(|| "cannot write")?,
+            FromFar::Done(reply) => {
+                return serde_json::from_value(reply).trying(|| "the far side's reply makes no sense");
+            }
+            FromFar::Failed(told) => return Err(failure(told)),
+            FromFar::ErrorOutput(_) | FromFar::InputTaken(_) | FromFar::Exit(_) => {}
+        }
+        reading = Box::pin(next(&mut from));
+    }
+}
+
+/// The next frame.
+///
+/// # Errors
+/// The stream ended or broke; the far side sent what is no frame.
+pub async fn next(from: &mut (impl AsyncRead + Unpin)) -> Result<FromFar> {
+    let (what, content) = read_frame(from, FromFar::longest)
+        .await
+        .and_then(|frame| frame.ok_or(ErrorKind::UnexpectedEof.into()))
+        .map_err(lost)?;
+    FromFar::decode(what, content).trying(|| "the far side sent what makes no sense")
+}
+
+/// Sends a frame.
+///
+/// # Errors
+/// The stream is cut.
+pub async fn send(to: &mut (impl AsyncWrite + Unpin), frame: &ToFar) -> Result<()> {
+    let (what, content) = frame.encode();
+    let mut bytes = header(what, content.len()).to_vec();
+    bytes.extend_from_slice(&content);
+    to.write_all(&bytes).await.map_err(lost)?;
+    to.flush().await.map_err(lost)
+}
+
+/// A failure told by the far side.
+pub fn failure(told: Told) -> Failure {
+    let tame = |text: String| tame_text(&text);
+    let failure = Failure::told(told.causes.into_iter().map(tame).collect(), told.hint.map(tame), told.kind);
+    if failure.get_kind() == crate::model::Kind::Interrupted { interrupted() } else { failure }
+}
+
+/// What the far side tells is shown on the user's terminal, and must not steer it.
+pub fn tame(event: Event) -> Event {
+    match event {
+        Event::Step { text } => Event::Step { text: tame_text(&text) },
+        Event::Done { text } => Event::Done { text: tame_text(&text) },
+        Event::Note { text } => Event::Note { text: tame_text(&text) },
+        Event::Warning { text } => Event::Warning { text: tame_text(&text) },
+        Event::TransferBegan { id, label, total_bytes } => {
+            Event::TransferBegan { id, label: tame_text(&label), total_bytes }
+        }
+        Event::TransferEnded { id, label } => Event::TransferEnded { id, label: tame_text(&label) },
+        // A line that a program of the user's own wrote is shown as it is here, colours and all.
+        Event::TransferAt { .. } | Event::Output { .. } => event,
+    }
+}
+
+fn tame_text(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}

@@ -1,0 +1,61 @@
+//! `image …` in the store of the place.
+
+use super::call::call;
+use super::elsewhere::{Elsewhere, unless};
+use super::far::Far;
+use crate::model::call::Verb;
+use crate::model::status::ImageListed;
+use crate::model::{Failure, Kind, Result};
+use serde::de::DeserializeOwned;
+use std::io::sink;
+
+/// The images in the store.
+///
+/// # Errors
+/// The place cannot be reached.
+pub fn image_list(elsewhere: &Elsewhere) -> Result<Vec<ImageListed>> {
+    ask(elsewhere, Verb::ImageList)
+}
+
+/// Asks the registry for an image.
+///
+/// # Errors
+/// It cannot be had.
+pub fn image_pull(elsewhere: &Elsewhere, text: &str) -> Result<ImageListed> {
+    ask(elsewhere, Verb::ImagePull { reference: text.to_owned() })
+}
+
+/// Removes images.
+///
+/// # Errors
+/// There is no such image.
+pub fn image_remove(elsewhere: &Elsewhere, names: &[String]) -> Result<()> {
+    ask(elsewhere, Verb::ImageRemove { names: names.to_vec() })
+}
+
+/// Removes what no box uses; gives the bytes freed.
+///
+/// # Errors
+/// Something cannot be removed.
+pub fn image_prune(elsewhere: &Elsewhere) -> Result<u64> {
+    ask(elsewhere, Verb::ImagePrune)
+}
+
+/// Images in files of this computer do not travel.
+///
+/// # Errors
+/// Always.
+pub fn image_import(elsewhere: &Elsewhere, text: &str, _name: Option<&str>) -> Result<ImageListed> {
+    Err(Failure::new(format!("{text} cannot be brought to {}", elsewhere.place))
+        .kind(Kind::Usage)
+        .hint("push it to a registry, and pull it there"))
+}
+
+fn ask<T: DeserializeOwned>(elsewhere: &Elsewhere, verb: Verb) -> Result<T> {
+    let caller = elsewhere.caller(None)?;
+    let events = elsewhere.context.events.clone();
+    elsewhere.run(async |mut interrupt| {
+        let far = unless(&mut interrupt, Far::reach(elsewhere)).await?;
+        call(&far, caller, verb, &*events, &mut sink(), &mut interrupt).await
+    })
+}

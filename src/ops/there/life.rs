@@ -1,0 +1,95 @@
+//! `stop`, `start`, `restart` and `down` elsewhere.
+
+use super::call::call;
+use super::elsewhere::{Elsewhere, unless};
+use super::keeper::Keeper;
+use super::site::Site;
+use super::up;
+use crate::model::call::Verb;
+use crate::model::request::UpRequest;
+use crate::model::status::{BoxState, Status};
+use crate::model::there::ThereRequest;
+use crate::model::{BoxName, Failure, Result};
+use std::io::sink;
+
+/// Stops one box, or all in reverse order of dependence. With the last one the keeper goes.
+///
+/// # Errors
+/// There is no such box, it does not end, or the place cannot be reached.
+pub fn stop(elsewhere: &Elsewhere, only: Option<&BoxName>) -> Result<()> {
+    let site = Site::open(elsewhere)?;
+    if site.record()?.is_none() {
+        return match only {
+            Some(name) => Err(Failure::new(format!("{name} is not running"))),
+            None => Ok(()),
+        };
+    }
+    let _lock = site.lock()?;
+    let events = elsewhere.context.events.clone();
+    elsewhere.run(async |mut interrupt| {
+        let far = unless(&mut interrupt, site.far()).await?;
+        let verb = Verb::Stop { only: only.cloned() };
+        let () = call(&far, site.caller(None)?, verb, &*events, &mut sink(), &mut interrupt).await?;
+        let left: Status = call(&far, site.caller(None)?, Verb::Status, &*events, &mut sink(), &mut interrupt).await?;
+        if left.boxes.iter().any(|one| one.state == BoxState::Running) {
+            return Ok(());
+        }
+        match Keeper::connect(&site.paths.keeper_socket()).await? {
+            Some(mut keeper) => {
+                keeper.ask(&ThereRequest::Flush, &*events).await?;
+                keeper.quit().await
+            }
+            None => Ok(()),
+        }
+    })
+}
+
+/// Starts one box and what it depends on, or all.
+///
+/// # Errors
+/// As `up`.
+pub fn start(elsewhere: &Elsewhere, only: Option<&BoxName>) -> Result<()> {
+    up::up(elsewhere, &UpRequest { only: only.into_iter().cloned().collect(), ..UpRequest::default() }).map(drop)
+}
+
+/// Stops and starts one box, or all.
+///
+/// # Errors
+/// As `stop` and `up`.
+pub fn restart(elsewhere: &Elsewhere, only: Option<&BoxName>) -> Result<()> {
+    // Everything that can be wrong with the file is told before anything is stopped.
+    Site::open(elsewhere)?.load()?;
+    stop(elsewhere, only)?;
+    start(elsewhere, only)
+}
+
+/// Removes boxes, network and keeper, and the volumes when asked to, once all that was made over there is here.
+///
+/// # Errors
+/// Something is not here yet, or could not be removed.
+pub fn down(elsewhere: &Elsewhere, volumes: bool) -> Result<()> {
+    let site = Site::open(elsewhere)?;
+    if site.record()?.is_none() && !volumes {
+        elsewhere.context.events.note("nothing is up here");
+        return Ok(());
+    }
+    let lock = site.lock()?;
+    let events = elsewhere.context.events.clone();
+    elsewhere.run(async |mut interrupt| {
+        let far = unless(&mut interrupt, site.far()).await?;
+        if let Some(mut keeper) = Keeper::connect(&site.paths.keeper_socket()).await? {
+            unless(&mut interrupt, up::sync(&site, &mut keeper, &ThereRequest::Flush)).await?;
+            // Nothing that is removed over there from now on is removed here.
+            up::sync(&site, &mut keeper, &ThereRequest::Sync { mounts: Vec::new() }).await?;
+        }
+        let verb = Verb::Down { volumes };
+        let () = call(&far, site.caller(None)?, verb, &*events, &mut sink(), &mut interrupt).await?;
+        match Keeper::connect(&site.paths.keeper_socket()).await? {
+            Some(keeper) => keeper.quit().await,
+            None => Ok(()),
+        }
+    })?;
+    let forgotten = up::forget(&site);
+    drop(lock);
+    forgotten
+}

@@ -1,0 +1,172 @@
+//! `up` elsewhere: the source there, the boxes there, the ports here.
+
+use super::call::call;
+use super::elsewhere::{Elsewhere, Interrupt, unless};
+use super::far::Far;
+use super::keeper::Keeper;
+use super::look::merged;
+use super::site::Site;
+use crate::model::call::{Caller, Verb};
+use crate::model::request::{UpReply, UpRequest};
+use crate::model::there::{BoxPorts, ThereReply, ThereRequest};
+use crate::model::{BoxName, Failure, ImageSource, Kind, Mount, Place, Project, PublishedPort, Result};
+use crate::state::ThereRecord;
+use crate::sys::fs::remove_tree_if_exists;
+use std::collections::BTreeMap;
+use std::io::sink;
+
+/// Makes the project as its file says; with `dry_run` only says how.
+///
+/// # Errors
+/// What could not be made true; what this call began is undone then.
+pub fn up(elsewhere: &Elsewhere, request: &UpRequest) -> Result<UpReply> {
+    let site = Site::open(elsewhere)?;
+    let project = site.load()?;
+    check(elsewhere, &project)?;
+    let caller = site.caller(Some(&project))?;
+    if request.dry_run {
+        let events = elsewhere.context.events.clone();
+        return elsewhere.run(async |mut interrupt| {
+            let far = unless(&mut interrupt, site.far()).await?;
+            call(&far, caller, Verb::Up(request.clone()), &*events, &mut sink(), &mut interrupt).await
+        });
+    }
+    let _lock = site.lock()?;
+    let old = site.record()?;
+    let name = project.name.clone();
+    let mut record = old.clone().unwrap_or_else(|| {
+        ThereRecord::new(elsewhere.place.clone(), site.id.clone(), name.clone(), site.folder.clone())
+    });
+    // From now on `down` knows where something may be.
+    record.name = name;
+    record.write(&site.paths)?;
+    let made = elsewhere.run(async |mut interrupt| {
+        let made = make(&site, &project, caller, request, &mut record, &mut interrupt).await;
+        if made.is_err() {
+            undo(&site, old.as_ref()).await;
+        }
+        made
+    });
+    if made.is_err() && old.is_none() {
+        forget(&site)?;
+    }
+    made
+}
+
+/// What cannot be in this place.
+fn check(elsewhere: &Elsewhere, project: &Project) -> Result<()> {
+    for wanted in &project.boxes {
+        match (&wanted.image, &elsewhere.place) {
+            (ImageSource::Host, Place::Vm) => {
+                return Err(Failure::new(format!("{} cannot stand on `host` in the VM", wanted.name))
+                    .kind(Kind::Usage)
+                    .hint("the VM has no system of its own: name an image, as \"debian:bookworm\""));
+            }
+            (ImageSource::Host | ImageSource::Registry(_), _) => {}
+            (image, place) => {
+                return Err(Failure::new(format!("{} cannot stand on {image} in {place}", wanted.name))
+                    .kind(Kind::Usage)
+                    .hint("images in files are on this computer: push it to a registry"));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn make(
+    site: &Site<'_>,
+    project: &Project,
+    caller: Caller,
+    request: &UpRequest,
+    record: &mut ThereRecord,
+    interrupt: &mut Interrupt,
+) -> Result<UpReply> {
+    let events = site.elsewhere.context.events.clone();
+    let mut keeper = Keeper::ensure(site).await?;
+    unless(interrupt, sync(site, &mut keeper, &ThereRequest::Sync { mounts: mounts(project) })).await?;
+    // Before the boxes: a port that is taken is told while nothing is changed.
+    record.ports = publish(site, &mut keeper, project, &record.ports).await?;
+    let far = Far::Kept(site.paths.keeper_socket());
+    let verb = Verb::Up(request.clone());
+    let mut reply: UpReply = call(&far, caller, verb, &*events, &mut sink(), interrupt).await?;
+    record.wanted = Some(project.clone());
+    record.write(&site.paths)?;
+    reply.status = merged(site, reply.status, &record.ports);
+    Ok(reply)
+}
+
+/// Has the keeper make the folders equal, and tells what there is to know.
+///
+/// # Errors
+/// A session cannot go on.
+pub async fn sync(site: &Site<'_>, keeper: &mut Keeper, request: &ThereRequest) -> Result<()> {
+    let events = &site.elsewhere.context.events;
+    if let ThereReply::Synced { notes } = keeper.ask(request, &**events).await? {
+        notes.into_iter().for_each(|note| events.warn(note));
+    }
+    Ok(())
+}
+
+/// Has the keeper publish the ports of all boxes.
+///
+/// # Errors
+/// One is taken; nothing changed then.
+pub async fn publish(
+    site: &Site<'_>,
+    keeper: &mut Keeper,
+    project: &Project,
+    remembered: &BTreeMap<BoxName, Vec<PublishedPort>>,
+) -> Result<BTreeMap<BoxName, Vec<PublishedPort>>> {
+    let ports = project.boxes.iter().map(|wanted| BoxPorts {
+        name: wanted.name.clone(),
+        ports: wanted.ports.clone(),
+        remembered: remembered.get(&wanted.name).cloned().unwrap_or_default(),
+    });
+    let events = &site.elsewhere.context.events;
+    match keeper.ask(&ThereRequest::Publish { boxes: ports.collect() }, &**events).await? {
+        ThereReply::Published { ports, notes } => {
+            notes.into_iter().for_each(|note| events.note(note));
+            Ok(ports)
+        }
+        _ => Err(Failure::new("the keeper answered something else than it was asked")),
+    }
+}
+
+/// The folders and files that have to be there, each once.
+pub fn mounts(project: &Project) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = Vec::new();
+    for mount in project.boxes.iter().flat_map(|wanted| &wanted.mounts) {
+        if !mounts.iter().any(|known| known.source == mount.source) {
+            mounts.push(mount.clone());
+        }
+    }
+    mounts
+}
+
+/// Takes back what an `up` that failed did here; the far side took back its part.
+async fn undo(site: &Site<'_>, old: Option<&ThereRecord>) {
+    let events = &site.elsewhere.context.events;
+    let Ok(Some(mut keeper)) = Keeper::connect(&site.paths.keeper_socket()).await else { return };
+    let undone = match old.and_then(|old| Some((old, old.wanted.as_ref()?))) {
+        Some((old, wanted)) => {
+            let sync = ThereRequest::Sync { mounts: mounts(wanted) };
+            match keeper.ask(&sync, &**events).await {
+                Ok(_) => publish(site, &mut keeper, wanted, &old.ports).await.map(drop),
+                Err(failure) => Err(failure),
+            }
+        }
+        None => keeper.quit().await,
+    };
+    if let Err(failure) = undone {
+        events.warn(failure.chain().join(": "));
+    }
+}
+
+/// Removes what is known here of a project of which nothing is there any more. The caller holds its lock.
+///
+/// # Errors
+/// Something cannot be removed.
+pub fn forget(site: &Site) -> Result<()> {
+    remove_tree_if_exists(site.paths.run())?;
+    remove_tree_if_exists(site.paths.folder())
+}
