@@ -24,3 +24,4 @@ pub mod rootfs;
 pub mod seccomp;
 pub mod security;
 pub mod spec;
+mod trust;
