@@ -16,7 +16,7 @@ done
     openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out server.crt
     cat server.crt server.key >server.pem
 ) >"$sandbox/openssl.log" 2>&1 || { not_ok "certificates"; show "$sandbox/openssl.log"; }
-python3 "$support/connect_proxy.py" "$sandbox" >"$sandbox/proxy.port" 2>"$sandbox/proxy.log" </dev/null &
+python3 "$support/connect_proxy.py" "$sandbox" ${registry:+"$registry"} >"$sandbox/proxy.port" 2>"$sandbox/proxy.log" </dev/null &
 proxy=$!
 trap 'kill "$proxy" 2>/dev/null; leave 130' INT TERM HUP PIPE
 trap 'status=$?; kill "$proxy" 2>/dev/null; leave $status' EXIT
@@ -58,6 +58,11 @@ check "other boxes are reached directly" "$DEVENV" exec -T -- curl -sSf --max-ti
 check "and not through the proxy" sh -c "! grep -q 'web:8080' '$sandbox/requests'"
 exits "the rest of the host's loopback stays out of reach" 7 \
     "$DEVENV" exec -T -- sh -c 'curl -sS --max-time 20 --noproxy "*" "http://$(awk "/nameserver/ { print \$2 }" /etc/resolv.conf):1/"'
+
+if [ -n "$registry" ]; then
+    check "an image is pulled through the proxy, by TLS" "$DEVENV" image pull secret.example/busybox:latest
+    check "by way of it" sh -c "[ \"\$(grep -c CONNECT '$sandbox/requests')\" -ge 3 ]"
+fi
 
 # Without the settings nothing of them stays.
 settings </dev/null

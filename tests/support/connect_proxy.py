@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """A web proxy on loopback that knows one name, and a web server behind it with a certificate of a private authority.
 
-    connect_proxy.py FOLDER
+    connect_proxy.py FOLDER [REGISTRY_HOST:PORT]
 
 FOLDER has `server.pem` (certificate and key). Prints the proxy's port and serves until it is killed: whatever host a
-client asks for, with CONNECT or plainly, it gets the server. Writes each request's first line to FOLDER/requests.
+client asks for, with CONNECT or plainly, it gets the server, which passes what is below /v2/ on to the registry. Writes each request's first line to FOLDER/requests.
 """
+import http.client
 import http.server
 import pathlib
 import socket
@@ -16,9 +17,25 @@ import threading
 
 class Server(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path.startswith("/v2/") and len(sys.argv) > 2:
+            return self.pass_on()
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"found it\n")
+
+    def pass_on(self):
+        asked = http.client.HTTPConnection(sys.argv[2])
+        asked.request("GET", self.path, headers={name: self.headers[name] for name in ["Accept"] if name in self.headers})
+        answer = asked.getresponse()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "transfer-encoding"):
+                self.send_header(name, value)
+        self.end_headers()
+        while data := answer.read(65536):
+            self.wfile.write(data)
+
+    do_HEAD = do_GET
 
     def log_message(self, *_):
         pass
