@@ -9,7 +9,7 @@ mod connect;
 mod enter;
 pub mod guest;
 mod programs;
-mod ssh;
+pub mod ssh;
 pub mod stdio;
 pub mod stream;
 mod verb;

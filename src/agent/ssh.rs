@@ -1,7 +1,7 @@
-//! The guest's SSH server: one user, one key, and two things to ask for. Nothing is forwarded and there is no shell.
+//! The guest's SSH server: one user, one key, and three things to ask for. Nothing is forwarded and there is no shell.
 
 use super::stream::{self, SetClock};
-use crate::model::guest::{SSH_STREAMS, SSH_SWITCH_OFF, SSH_USER};
+use crate::model::guest::{SSH_REPORT, SSH_STREAMS, SSH_SWITCH_OFF, SSH_USER};
 use crate::model::{Result, Trying};
 use crate::sys::mux;
 use russh::keys::{PrivateKey, PublicKey};
@@ -147,6 +147,12 @@ impl server::Handler for Visitor {
             session.channel_success(id)?;
             self.door.switch_off.notify_one();
             return Ok(());
+        }
+        if words == SSH_REPORT.as_bytes() {
+            session.channel_success(id)?;
+            session.data(id, super::guest::report())?;
+            session.eof(id)?;
+            return session.close(id);
         }
         match self.channels.remove(&id).filter(|_| words == SSH_STREAMS.as_bytes()) {
             Some(channel) => {

@@ -3,10 +3,12 @@
 use super::{connect, enter, verb};
 use crate::model::far::{Answer, BUILD, LONGEST_DOCUMENT_BYTES, Request};
 use crate::model::{Failure, Result};
+use crate::ops::here;
 use crate::sys::framed::{read_document, write_document};
 use crate::sys::stream::Stream;
 use std::io;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 
 /// How long the first document may take: a stream that says nothing holds nothing for ever.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +37,7 @@ async fn answer(mut stream: Stream, request: Request, set_clock: Option<SetClock
     match request {
         Request::Hello => {
             let architecture = std::env::consts::ARCH.to_owned();
-            write_document(&mut stream, &Answer::Hello { build: BUILD.into(), architecture }).await
+            last_word(stream, &Answer::Hello { build: BUILD.into(), architecture }).await
         }
         Request::Clock { unix_nanoseconds, timezone } => {
             let set = match set_clock {
@@ -43,10 +45,19 @@ async fn answer(mut stream: Stream, request: Request, set_clock: Option<SetClock
                 None => Err(Failure::new("this computer keeps its own time")),
             };
             match set {
-                Ok(()) => write_document(&mut stream, &Answer::Open).await,
+                Ok(()) => last_word(stream, &Answer::Open).await,
                 Err(failure) => refuse(stream, &failure).await,
             }
         }
+        Request::Sync { project, source, person } => match here::tree_of(&project, &source, person.as_ref()) {
+            Ok(tree) => {
+                write_document(&mut stream, &Answer::Open).await?;
+                // What breaks is told by the other side, who sees the stream end.
+                let _ = here::keep_tree(stream, tree).await;
+                Ok(())
+            }
+            Err(failure) => refuse(stream, &failure).await,
+        },
         Request::Verb(call) => match verb::start(&call) {
             Ok(verb) => {
                 write_document(&mut stream, &Answer::Open).await?;
@@ -67,7 +78,13 @@ async fn answer(mut stream: Stream, request: Request, set_clock: Option<SetClock
     }
 }
 
-async fn refuse(mut stream: Stream, failure: &Failure) -> io::Result<()> {
+/// Answers and ends the stream: one that is only dropped is reset, and what was said may be lost.
+async fn last_word(mut stream: Stream, answer: &Answer) -> io::Result<()> {
+    write_document(&mut stream, answer).await?;
+    stream.shutdown().await
+}
+
+async fn refuse(stream: Stream, failure: &Failure) -> io::Result<()> {
     let (causes, hint) = (failure.chain(), failure.get_hint().map(str::to_owned));
-    write_document(&mut stream, &Answer::Failed { causes, hint }).await
+    last_word(stream, &Answer::Failed { causes, hint }).await
 }

@@ -24,6 +24,9 @@ pub enum VmCommand {
     Stop,
     /// Show how the VM fares
     Status,
+    /// Look into the VM over its SSH connection: its kernel, memory, disk and processes
+    #[command(after_help = "There is neither a shell nor any other program in the VM: only devenv.")]
+    Ssh,
     /// Remove the VM with its disk: every image, box and volume in it
     Rm {
         /// Do not ask
@@ -42,6 +45,7 @@ pub fn run(caller: &Caller, words: &VmArguments) -> Result<u8> {
             }
         }
         VmCommand::Status => show(caller, &vm::status(context)?)?,
+        VmCommand::Ssh => caller.ui.print(&vm::report(context)?)?,
         VmCommand::Rm { yes } => remove(caller, *yes)?,
     }
     Ok(0)

@@ -7,7 +7,6 @@ use crate::model::{Failure, Result, Trying};
 use crate::sys::framed::{read_document, write_document};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Time between two settings. It stands still with this computer, so it also bounds how long after waking the guest's
@@ -24,7 +23,7 @@ const TIMEZONE: &str = "/etc/localtime";
 pub async fn keep(line: &dyn Line) -> Failure {
     let mut told = None;
     loop {
-        let zone = read_timezone(Path::new(TIMEZONE));
+        let zone = timezone();
         // A timezone has kilobytes and changes with journeys.
         let news = zone.clone().filter(|_| zone != told);
         if let Err(failure) = set(line, news).await {
@@ -59,6 +58,7 @@ fn now() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn read_timezone(path: &Path) -> Option<String> {
-    std::fs::read(path).ok().map(|bytes| STANDARD.encode(bytes))
+/// This computer's timezone as a guest is told it; `None` where it cannot be read.
+pub fn timezone() -> Option<String> {
+    std::fs::read(TIMEZONE).ok().map(|bytes| STANDARD.encode(bytes))
 }

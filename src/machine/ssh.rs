@@ -1,7 +1,7 @@
 //! The connection to the managed VM: SSH, with both keys known beforehand.
 
 use super::Line;
-use crate::model::guest::{SSH_STREAMS, SSH_SWITCH_OFF, SSH_USER};
+use crate::model::guest::{SSH_REPORT, SSH_STREAMS, SSH_SWITCH_OFF, SSH_USER};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::mux;
 use crate::sys::stream::Stream;
@@ -123,6 +123,29 @@ impl SshLine {
     /// The connection is lost.
     pub async fn switch_off(&self) -> Result<()> {
         ask(&self.session, SSH_SWITCH_OFF).await.map(drop).trying(|| "cannot ask the VM's guest to end")
+    }
+}
+
+/// The longest report that is read.
+const LONGEST_REPORT_BYTES: usize = 1 << 20;
+
+impl SshLine {
+    /// What the guest tells of itself, as text for people.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn report(&self) -> Result<String> {
+        let mut channel = ask(&self.session, SSH_REPORT).await?;
+        let mut report = Vec::new();
+        while let Some(message) = channel.wait().await {
+            match message {
+                ChannelMsg::Data { data } if report.len() + data.len() <= LONGEST_REPORT_BYTES => report.extend(data),
+                ChannelMsg::Data { .. } => return Err(Failure::new("the VM's guest tells more than it should")),
+                ChannelMsg::Eof | ChannelMsg::Close => break,
+                _ => {}
+            }
+        }
+        Ok(String::from_utf8_lossy(&report).into_owned())
     }
 }
 

@@ -66,6 +66,8 @@ pub struct ProjectCalled {
     pub folder: PathBuf,
     /// As its files want it; `None`: they are wrong, or the verb needs them not.
     pub wanted: Option<Project>,
+    /// The mounts' sources that are files there: they lie in a tree of their own.
+    pub files: Vec<PathBuf>,
 }
 
 /// An account of the caller's computer.

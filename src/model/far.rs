@@ -4,9 +4,10 @@
 //! with an [`Answer`]; from then on the stream is what was asked for. Both are documents: four bytes of length
 //! (big-endian) and as many of JSON.
 
-use super::call::{Call, EnterCall};
+use super::call::{Call, EnterCall, Person};
 use super::{BoxName, ProjectId, Protocol};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The longest document taken: a project of a thousand boxes is far below it.
 pub const LONGEST_DOCUMENT_BYTES: u32 = 16 << 20;
@@ -25,6 +26,8 @@ pub enum Request {
     Connect { project: ProjectId, name: BoxName, protocol: Protocol, port: u16 },
     /// Sets the far clock and timezone; the stream ends after the answer. A far side that is no guest of ours refuses.
     Clock { unix_nanoseconds: i64, timezone: Option<String> },
+    /// Keep the tree of a mount's source equal: the stream then speaks `sync`.
+    Sync { project: ProjectId, source: PathBuf, person: Option<Person> },
     /// A verb, carried out there. The stream then carries frames (`model::frame`).
     Verb(Box<Call>),
     /// A program run in a box there. The stream then carries frames.

@@ -23,6 +23,9 @@ pub const SSH_STREAMS: &str = "streams";
 /// The other thing it may ask: that the guest ends its boxes, writes everything to its disk and switches itself off.
 pub const SSH_SWITCH_OFF: &str = "switch-off";
 
+/// And that it tells people what it is and what runs in it, as text.
+pub const SSH_REPORT: &str = "report";
+
 /// Everything that makes one guest different from another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seed {

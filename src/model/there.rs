@@ -1,7 +1,8 @@
 //! What is said between `devenv` and the keeper of a project that runs elsewhere, over the keeper's unix socket:
 //! documents each way (four bytes of length, big-endian, and as many of JSON).
 
-use super::{BoxName, Failure, Kind, Mount, Place, PortRequest, ProjectId, PublishedPort};
+use super::call::Person;
+use super::{BoxName, Event, Failure, Kind, Mount, Place, PortRequest, ProjectId, PublishedPort};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ pub struct ThereStart {
     pub project: ProjectId,
     /// Folder of its `devenv.toml` on this computer.
     pub folder: PathBuf,
+    /// Whose the files over there are; `None`: the account's.
+    pub person: Option<Person>,
     /// Where the keeper keeps what it has to remember.
     pub state: PathBuf,
     pub build: String,
@@ -63,11 +66,9 @@ pub enum ThereReply {
         /// What the user should know ("port 8000 is taken; using 8001").
         notes: Vec<String>,
     },
-    /// How far a sync is; another reply follows.
-    Progress {
-        done: u64,
-        total: u64,
-        label: String,
+    /// What there is to tell meanwhile; another reply follows.
+    Tell {
+        event: Event,
     },
     Synced {
         /// What the user should know: conflicts, files that were left out.

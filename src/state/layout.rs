@@ -105,6 +105,11 @@ impl Layout {
         self.trees(id).join(ProjectId::of_folder(source).as_str())
     }
 
+    /// What the sync remembers of a tree.
+    pub fn tree_state(&self, id: &ProjectId, source: &Path) -> PathBuf {
+        self.trees(id).join("sync").join(ProjectId::of_folder(source).as_str())
+    }
+
     /// All of a project's trees.
     pub fn trees(&self, id: &ProjectId) -> PathBuf {
         self.data.join("trees").join(id.as_str())

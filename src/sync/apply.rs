@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Mode of folders that sync makes, before the process's mask.
 const FOLDER_MODE: u16 = 0o777;
 
+const CANNOT_SWAP: &str = "the file system cannot swap two files in one step: an edit made at the very moment of an \
+                           update is kept in the trash only";
+
 /// Why a step was not done.
 pub(super) enum Not {
     /// Something else is there than the plan saw.
@@ -43,14 +46,16 @@ impl Replica {
     /// be looked at again.
     pub fn obey(&mut self, order: Order, staged: Option<Staged>) -> Outcome {
         match self.try_order(order, staged) {
-            Ok(()) => Outcome::Done,
+            Ok(true) => Outcome::Done,
+            Ok(false) => Outcome::Stays,
             Err(Not::Refused) => Outcome::Refused,
             Err(Not::NeedsContent) => Outcome::NeedsContent,
             Err(Not::Failed(error)) => Outcome::Failed(error.to_string()),
         }
     }
 
-    fn try_order(&mut self, order: Order, staged: Option<Staged>) -> Step<()> {
+    /// Returns whether it was done to the letter; a folder that holds what stays apart stays.
+    fn try_order(&mut self, order: Order, staged: Option<Staged>) -> Step<bool> {
         let Some((parent, name)) = order.path.split() else { return Err(Not::Refused) };
         let becomes_folder = order.new == Some(Leaf::Folder) || order.old == Some(Leaf::Folder);
         if self.patterns.covers(&order.path, becomes_folder) {
@@ -64,7 +69,7 @@ impl Replica {
         if known.as_ref().and_then(Node::leaf) != order.old {
             // A folder of nothing but what stays apart may stand where nothing was expected.
             let stands = known.as_ref().is_some_and(Node::is_folder) && order.old.is_none();
-            return if stands && order.new == Some(Leaf::Folder) { Ok(()) } else { Err(Not::Refused) };
+            return if stands && order.new == Some(Leaf::Folder) { Ok(true) } else { Err(Not::Refused) };
         }
         let left = match (known, &order.new) {
             (Some(folder @ Node::Folder(_)), None) => self.remove_folder(&parent, name, folder)?,
@@ -87,8 +92,9 @@ impl Replica {
             (known, Some(leaf)) => Some(self.put(&parent, name, &order, leaf, known, staged)?),
             (None, None) => None,
         };
+        let done = left.is_none() == order.new.is_none();
         self.tree.set(&order.path, left);
-        Ok(())
+        Ok(done)
     }
 
     /// Removes an empty folder. What holds nothing but what stays apart stays, and that is as it should be.
@@ -174,24 +180,31 @@ impl Replica {
 
     fn replace(&mut self, parent: &Folder, name: &[u8], order: &Order, known: &Node, staged: &[u8]) -> Step<()> {
         let strict = is_as_stamped(parent, name, known);
-        match self.stage.swap(staged, parent, name) {
+        // The new one goes into the trash and trades places there: whenever this ends, what it replaces is not lost.
+        let (trash, kept, place) = self.trash.place(&order.path)?;
+        self.stage.rename_over(staged, trash, &kept)?;
+        match trash.swap(&kept, parent, name) {
             Err(error) if is_unsupported(&error) => {
-                self.note("the file system cannot swap two files in one step: an edit made at the very moment of an update is kept in the trash only");
+                trash.rename_over(&kept, &self.stage, staged)?;
+                self.note(CANNOT_SWAP);
                 self.put_away(parent, name, &order.path, known)?;
                 return place_new(&self.stage, staged, parent, name);
             }
-            other => other?,
+            Err(error) => {
+                trash.rename_over(&kept, &self.stage, staged)?;
+                return Err(error.into());
+            }
+            Ok(()) => {}
         }
-        if is_same(&self.stage, staged, known, strict) {
-            let (trash, kept, place) = self.trash.place(&order.path)?;
-            self.stage.rename_over(staged, trash, &kept)?;
+        if is_same(trash, &kept, known, strict) {
             if let Node::File(file, _) = known {
                 self.trash.remember(file.hash, place);
             }
             return Ok(());
         }
         // Something newer came out: back with it.
-        self.stage.swap(staged, parent, name)?;
+        trash.swap(&kept, parent, name)?;
+        trash.rename_over(&kept, &self.stage, staged)?;
         Err(Not::Refused)
     }
 

@@ -2,12 +2,13 @@
 
 use super::controller::{Command, Controller};
 use super::issue::content_of;
-use super::message::Ticket;
+use super::message::{Ask, Ticket};
 use super::path::TreePath;
+use super::reconcile::Side;
 use super::store::{Agreement, Listed, load, save};
 use super::tree::{Apart, Leaf, Node};
 use crate::model::sync::{MOST_LISTED, SyncChoice, SyncConflict, SyncSkipped, SyncState, SyncStatus};
-use crate::model::{Failure, Result};
+use crate::model::{Failure, Result, Trying};
 use ignore::gitignore::GitignoreBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -37,12 +38,21 @@ impl Controller {
                 self.save();
             }
             Command::Resolve { choice, pattern, reply } => drop(reply.send(self.resolve(choice, &pattern))),
-            Command::Undo(reply) => drop(reply.send(Err(Failure::new("nothing to undo")))),
+            Command::Undo(reply) => {
+                let ticket = self.ticket();
+                self.undoing.insert(ticket, reply);
+                self.ask(Side::Here, Ask::Undo { ticket });
+            }
             Command::Stop => {}
         }
     }
 
-    pub(super) fn undone(&mut self, _: Ticket, _: u32) {}
+    pub(super) fn undone(&mut self, ticket: Ticket, undone: std::result::Result<u32, String>) {
+        if let Some(reply) = self.undoing.remove(&ticket) {
+            let what = || format!("cannot put back what sync replaced in {}", self.start.root.display());
+            let _ = reply.send(undone.map(u64::from).trying(what));
+        }
+    }
 
     pub(super) fn forget_base(&mut self) {
         self.base = Node::folder();
@@ -144,10 +154,7 @@ impl Controller {
             self.there.tree = saved.there.into();
         }
         for (path, leaf) in agreements {
-            match leaf {
-                None => self.base.set(&path, None),
-                leaf => self.base.set_leaf(&path, leaf.as_ref()),
-            }
+            self.base.set_leaf(&path, leaf.as_ref());
         }
     }
 

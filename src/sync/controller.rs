@@ -29,6 +29,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const LOOK_FOR_ROOT: Duration = Duration::from_secs(2);
 /// After so long without work, what was written goes to disk.
 const QUIET: Duration = Duration::from_secs(2);
+/// A step that was refused more often than this is no reason to wait for.
+const MOST_REFUSALS: u32 = 8;
 /// A journal longer than this is folded into the base.
 const LONG_JOURNAL_BYTES: u64 = 4 << 20;
 
@@ -112,10 +114,13 @@ pub struct Controller {
     pub(super) guard: Guard,
     pub(super) notes: Vec<String>,
     pub(super) flushes: Vec<Flush>,
+    pub(super) undoing: HashMap<Ticket, oneshot::Sender<Result<u64>>>,
     wait: Duration,
     retry_at: Option<Instant>,
     look_at: Option<Instant>,
     quiet_at: Option<Instant>,
+    /// When the first of the stalled is tried again.
+    again_at: Option<Instant>,
     changed_at: Option<Instant>,
     pub(super) last_latency: Option<Duration>,
     first_done: bool,
@@ -196,10 +201,12 @@ impl Controller {
             guard: Guard::default(),
             notes: Vec::new(),
             flushes: Vec::new(),
+            undoing: HashMap::new(),
             wait: FIRST_WAIT,
             retry_at: Some(Instant::now()),
             look_at: None,
             quiet_at: None,
+            again_at: None,
             changed_at: None,
             last_latency: None,
             first_done: false,
@@ -214,8 +221,7 @@ impl Controller {
         commands: &mut mpsc::UnboundedReceiver<Command>,
         told: &mut mpsc::Receiver<Tell>,
     ) -> Happened {
-        let times =
-            [self.retry_at, self.look_at, self.quiet_at, self.stalled.values().map(|stalled| stalled.until).min()];
+        let times = [self.retry_at, self.look_at, self.quiet_at, self.again_at];
         let next_time = times.into_iter().flatten().min();
         let (link, connecting) = (&mut self.link, &mut self.connecting);
         tokio::select! {
@@ -274,7 +280,10 @@ impl Controller {
                 self.save();
             }
         }
-        self.replan |= self.stalled.values().any(|stalled| stalled.until <= now);
+        if self.again_at.is_some_and(|time| time <= now) {
+            self.again_at = None;
+            self.replan = true;
+        }
     }
 
     /// Opens the tree on this side, or looks again in a while.
@@ -423,7 +432,7 @@ impl Controller {
                 }
             }
             Tell::Settled { .. } => {}
-            Tell::Undone { ticket, count } => self.undone(ticket, count),
+            Tell::Undone { ticket, undone } => self.undone(ticket, undone),
             Tell::Note(note) => self.note(&note),
         }
     }
@@ -457,8 +466,12 @@ impl Controller {
             self.bulk.remove(&ticket);
             let Flight { to, step, .. } = flight;
             match outcome {
-                Outcome::Done => {
-                    self.known(to).tree.set_leaf(&step.path, step.new.as_ref());
+                Outcome::Done | Outcome::Stays => {
+                    match (outcome, &step.new) {
+                        (Outcome::Done, None) => self.known(to).tree.set(&step.path, None),
+                        (_, None) => {}
+                        (_, leaf) => self.known(to).tree.set_leaf(&step.path, leaf.as_ref()),
+                    }
                     self.known(to).settled = false;
                     self.stalled.remove(&(to, step.path.clone()));
                     self.guard.add_deleted(u64::from(step.new.is_none()));
@@ -490,10 +503,7 @@ impl Controller {
             return;
         }
         for (path, leaf) in &agreements {
-            match leaf {
-                None => self.base.set(path, None),
-                leaf => self.base.set_leaf(path, leaf.as_ref()),
-            }
+            self.base.set_leaf(path, leaf.as_ref());
         }
         if let Err(failure) = self.journal.add(&agreements) {
             // Without it, the next start asks more questions than it would need to, and loses nothing.
@@ -544,11 +554,18 @@ impl Controller {
         self.agree(plan.agreed.into_iter().map(|step| (step.path, step.new)).collect());
         self.queue.clear();
         self.large.clear();
+        let mut stalled = std::mem::take(&mut self.stalled);
         let steps = plan.here.into_iter().map(|step| (Side::Here, step));
         for (side, step) in steps.chain(plan.there.into_iter().map(|step| (Side::There, step))) {
             let key = (side, step.path.clone());
-            let waits = self.stalled.get(&key).is_some_and(|stalled| stalled.until > now);
-            if !waits && !self.busy.contains(&key) {
+            let mut waits = self.busy.contains(&key);
+            // Those that no plan wants any more are forgotten.
+            if let Some(entry) = stalled.remove(&key) {
+                waits |= entry.until > now;
+                self.again_at = self.again_at.into_iter().chain((entry.until > now).then_some(entry.until)).min();
+                self.stalled.insert(key, entry);
+            }
+            if !waits {
                 self.queue.push_back((side, step));
             }
         }
@@ -557,7 +574,9 @@ impl Controller {
 
     pub(super) fn is_idle(&self) -> bool {
         let nothing_to_do = self.queue.is_empty() && self.large.is_empty() && self.flights.is_empty() && !self.replan;
-        self.here.ready && self.there.ready && nothing_to_do
+        let nothing_waits =
+            self.stalled.values().all(|stalled| stalled.reason.is_some() || stalled.times > MOST_REFUSALS);
+        self.here.ready && self.there.ready && nothing_to_do && nothing_waits
     }
 
     pub(super) fn note(&mut self, text: &str) {

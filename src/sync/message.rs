@@ -123,9 +123,10 @@ pub enum Tell {
     Settled {
         ticket: Ticket,
     },
+    /// How many came back, or why none could.
     Undone {
         ticket: Ticket,
-        count: u32,
+        undone: Result<u32, String>,
     },
     /// Something a person should know.
     Note(String),
@@ -135,6 +136,8 @@ pub enum Tell {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     Done,
+    /// The folder was to go and holds nothing but what stays apart: that is as good.
+    Stays,
     /// Something else was there, or the content was not what it should be: what is there has been told before this.
     Refused,
     /// There is no file with that content here: send it.

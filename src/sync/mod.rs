@@ -24,6 +24,7 @@ mod stage;
 mod store;
 mod trash;
 mod tree;
+mod undo;
 mod watch;
 mod wire;
 mod worker;

@@ -34,6 +34,9 @@ struct Batch {
     count: u64,
 }
 
+/// A batch: its folder, and names in it with the path each had.
+pub type Kept = (Folder, Vec<(Vec<u8>, TreePath)>);
+
 /// Where something was put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Displaced(u64);
@@ -107,11 +110,11 @@ impl Trash {
         Ok(())
     }
 
-    /// What the newest batch holds: its folder, and names in it with the path each had.
+    /// What the newest batch holds.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn newest(&mut self) -> io::Result<Option<(Folder, Vec<(Vec<u8>, TreePath)>)>> {
+    pub fn newest(&mut self) -> io::Result<Option<Kept>> {
         self.batch = None;
         let Some(number) = numbers(&self.folder)?.pop() else { return Ok(None) };
         let folder = self.folder.enter(number.to_string().as_bytes())?;
@@ -127,18 +130,6 @@ impl Trash {
             rest = tail;
         }
         Ok(Some((folder, entries)))
-    }
-
-    /// Removes the newest batch, after it was put back.
-    ///
-    /// # Errors
-    /// Something cannot be removed.
-    pub fn drop_newest(&mut self) -> io::Result<()> {
-        self.batch = None;
-        match numbers(&self.folder)?.pop() {
-            Some(number) => self.remove(number),
-            None => Ok(()),
-        }
     }
 
     fn size(&self, number: u64) -> io::Result<u64> {

@@ -194,13 +194,11 @@ impl Node {
         }
     }
 
-    /// Makes `leaf` what an operation left at `path`: a folder keeps what it holds, and one that was to go stays while
-    /// it holds something.
+    /// Makes `leaf` what an operation left at `path`: a folder keeps what it holds.
     pub fn set_leaf(&mut self, path: &TreePath, leaf: Option<&Leaf>) {
         let is_folder = self.get(path).is_some_and(Node::is_folder);
         match leaf {
             Some(Leaf::Folder) if is_folder => {}
-            None if is_folder && self.get(path).is_some_and(|node| !node.entries().is_empty()) => {}
             _ => self.set(path, leaf.map(Node::from)),
         }
     }
@@ -292,7 +290,7 @@ pub fn differences(path: &TreePath, old: Option<&Node>, new: Option<&Node>, into
 }
 
 /// The names that any of these folders has, sorted, each once.
-pub fn names<'a>(nodes: [Option<&'a Node>; 3]) -> Vec<&'a [u8]> {
+pub fn names(nodes: [Option<&Node>; 3]) -> Vec<&[u8]> {
     let mut names: Vec<&[u8]> =
         nodes.into_iter().flatten().flat_map(|node| node.entries().iter().map(|(name, _)| &**name)).collect();
     names.sort_unstable();

@@ -115,7 +115,7 @@ impl Worker {
         if self.read_at <= now {
             return self.rescan();
         }
-        if !self.watch.as_ref().and_then(Watch::due).is_some_and(|due| due <= now) {
+        if self.watch.as_ref().and_then(Watch::due).is_none_or(|due| due > now) {
             return Ok(());
         }
         if self.replica.is_git_busy() && *self.held_since.get_or_insert(now) + LONGEST_HOLD > now {
@@ -215,7 +215,11 @@ impl Worker {
                 self.tell(Tell::Barrier { ticket })
             }
             Ask::Settle { ticket } => self.settle(ticket),
-            Ask::Undo { ticket } => self.tell(Tell::Undone { ticket, count: 0 }),
+            Ask::Undo { ticket } => {
+                let undone = self.replica.undo().map_err(|error| error.to_string());
+                self.rescan()?;
+                self.tell(Tell::Undone { ticket, undone })
+            }
         }
     }
 
@@ -325,7 +329,7 @@ impl Worker {
             };
             let made_folder = order.new == Some(Leaf::Folder);
             let outcome = self.replica.obey(order, staged);
-            if outcome == Outcome::Done {
+            if matches!(outcome, Outcome::Done | Outcome::Stays) {
                 if made_folder && let Some(watch) = &self.watch {
                     watch.add(&path);
                 }

@@ -1,6 +1,7 @@
 //! A program whose standard streams are ours, for asynchronous callers.
 
 use crate::model::{Failure, Kind, Result};
+use crate::sys::pipe_room;
 use std::io::ErrorKind;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +57,8 @@ impl Attached {
         let (Some(input), Some(output)) = (input, output) else {
             return Err(Failure::new(format!("{program} has no pipes")));
         };
+        pipe_room::enlarge(&input);
+        pipe_room::enlarge(&output);
         Ok(Attached { child, input, output, complaint })
     }
 }

@@ -15,6 +15,11 @@ pub mod linux;
 #[cfg(target_os = "macos")]
 pub mod macos;
 pub mod mux;
+#[cfg(target_os = "linux")]
+pub mod pipe_room;
+#[cfg(not(target_os = "linux"))]
+#[path = "pipe_room_elsewhere.rs"]
+pub mod pipe_room;
 pub mod ports;
 pub mod process;
 pub mod program;

@@ -33,29 +33,5 @@ TOML
         port=$((port + 1))
     done
 fi
-for subject in $subjects; do
-    tries=0
-    until "$stream" connect 127.0.0.1 "${subject##*:}" 1 >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 100 ] || { echo "ports: ${subject%%:*} does not answer" >&2; break; }
-        sleep 0.1
-    done
-done
 printf '\n**ports: one stream, and connect + one byte there and back** (%s runs each, in turn)\n\n' "$rounds"
-python3 - "$stream" "$rounds" "$subjects" <<'PYTHON'
-import statistics, subprocess, sys
-
-stream, rounds, subjects = sys.argv[1], int(sys.argv[2]), [s.rsplit(":", 1) for s in sys.argv[3].split()]
-kinds = [("up", "0.5"), ("down", "0.5"), ("connect", "300")]
-got = {}
-for _ in range(rounds):
-    for kind, amount in kinds:
-        for name, port in subjects:
-            run = subprocess.run([stream, kind, "127.0.0.1", port, amount], capture_output=True, text=True, timeout=120)
-            if run.returncode == 0:
-                got.setdefault((name, kind), []).append(float(run.stdout))
-print("| forwarder | into the box, Gbit/s | out of it, Gbit/s | new connection, µs |\n|---|---|---|---|")
-for name, _ in subjects:
-    cells = [f"{statistics.median(got[name, kind]):.{0 if kind == 'connect' else 1}f}" if (name, kind) in got else "failed" for kind, _ in kinds]
-    print(f"| {name} | " + " | ".join(cells) + " |")
-PYTHON
+measure_streams "forwarder" "into the box, Gbit/s" "out of it, Gbit/s"

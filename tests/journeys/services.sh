@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: a project with services: names, volumes, order, addresses, logs
+# places: vm ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "services"
 need_registry

@@ -53,7 +53,7 @@ while True:
 "#;
 
 /// A project that runs over there, brought down on drop.
-struct Running {
+pub struct Running {
     folder: String,
     state: String,
     id: ProjectId,
@@ -61,6 +61,10 @@ struct Running {
 
 impl Running {
     fn up(sshd: &Sshd) -> Running {
+        Running::up_with(sshd, "image = \"host\"\nmounts = [\".:/src\"]\ncommand = [\"python3\", \"/src/echo.py\"]\n")
+    }
+
+    pub fn up_with(sshd: &Sshd, file: &str) -> Running {
         let (world, folder) = (World::get(), sshd.folder.join("state/project"));
         let write = |name: &str, content: &str| {
             let path = folder.join(name);
@@ -68,7 +72,7 @@ impl Running {
             run(world.as_user(&["sh", "-c", script, "sh", path.to_str().expect("a path"), content]).env("LC_ALL", "C"));
         };
         write("echo.py", ECHO);
-        write("devenv.toml", "image = \"host\"\nmounts = [\".:/src\"]\ncommand = [\"python3\", \"/src/echo.py\"]\n");
+        write("devenv.toml", file);
         let running = Running {
             id: ProjectId::of_folder(&folder),
             folder: folder.display().to_string(),
@@ -153,20 +157,25 @@ async fn reach(line: &dyn Line, request: &Request) -> Stream {
     }
 }
 
-/// The same ports from this computer's loopback address, a thousand connections at once.
-async fn publish(line: Arc<RemoteLine>, running: &Running) {
-    devenv::sys::socket::raise_descriptor_limit();
-    let (request, lost) = (running.connect(Protocol::Tcp, 7), line.clone());
+/// A port of the box on this computer's loopback address.
+pub async fn publish_one(line: Arc<RemoteLine>, running: &Running, box_port: u16) -> (u16, Publisher) {
+    let request = running.connect(Protocol::Tcp, box_port);
     let open: Open = Arc::new(move |_, _, _| {
         let (line, request) = (line.clone(), request.clone());
         Box::pin(async move { Ok(reach(&*line, &request).await) })
     });
     let publisher = Publisher::new(open);
     let wanted =
-        PortRequest { address: PortAddress::Loopback, host: HostPort::Preferred, box_port: 7, protocol: Protocol::Tcp };
+        PortRequest { address: PortAddress::Loopback, host: HostPort::Preferred, box_port, protocol: Protocol::Tcp };
     let boxes = [BoxPorts { name: BoxName::dev(), ports: vec![wanted], remembered: Vec::new() }];
     let published = publisher.set(&boxes).await.expect("published");
-    let port = published.ports[&BoxName::dev()][0].host_port;
+    (published.ports[&BoxName::dev()][0].host_port, publisher)
+}
+
+/// A thousand connections at once through a published port.
+async fn publish(line: Arc<RemoteLine>, running: &Running) {
+    devenv::sys::socket::raise_descriptor_limit();
+    let (port, _publisher) = publish_one(line, running, 7).await;
     let mut clients = Vec::new();
     for number in 0..1_000u32 {
         let mut client = TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
@@ -180,5 +189,4 @@ async fn publish(line: Arc<RemoteLine>, running: &Running) {
     // What is said to a box that is gone is not said to nobody.
     let gone = clients[0].read(&mut [0]).await;
     assert!(matches!(gone, Ok(0) | Err(_)), "{gone:?}");
-    drop(lost);
 }

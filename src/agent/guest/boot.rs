@@ -21,8 +21,8 @@ pub fn boot() -> Result<()> {
     let seed = read_seed()?;
     // Without it the first key exchange waits for ever; with a broken one the host is asked for trouble.
     random::credit(&random_bytes(&seed)?).trying(|| "cannot seed the random generator")?;
-    clock::set_at_boot(&seed);
     files::write(&seed.hostname)?;
+    clock::set_at_boot(&seed);
     credentials::set_host_name(&seed.hostname)?;
     modules::load_first()?;
     network::connect()?;

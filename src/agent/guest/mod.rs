@@ -8,11 +8,13 @@ mod files;
 mod idle;
 mod modules;
 mod network;
+mod report;
 mod serve;
 mod shutdown;
 mod supervise;
 
 pub use modules::on_demand as load_modules_on_demand;
+pub use report::report;
 pub use serve::main as serve;
 
 use crate::model::Failure;

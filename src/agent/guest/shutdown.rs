@@ -16,12 +16,12 @@ const ALL: i32 = -1;
 /// Ends all processes and writes everything to the disk.
 pub fn shut_down() {
     for (ask, patience) in [(signal::TERMINATE, PATIENCE), (signal::KILL, BURIAL)] {
-        if !signal::send(ALL, ask) {
-            break;
-        }
+        signal::send(ALL, ask);
         // One that was stopped hears nothing else.
         signal::send(ALL, signal::CONTINUE);
-        wait_for_all(patience);
+        if nobody_left_within(patience) {
+            break;
+        }
     }
     power::write_all_to_disk();
     if let Err(error) = mount::unmount_or_freeze(Path::new(disk::FOLDER)) {
@@ -29,14 +29,18 @@ pub fn shut_down() {
     }
 }
 
-fn wait_for_all(patience: Duration) {
+/// Process 1 inherits every process whose parent has ended: when it has no children, there is nobody else.
+fn nobody_left_within(patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
-    // Signal 0 only asks whether there is anybody (kill(2)).
-    while signal::send(ALL, 0) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || signal::wait(Some(left)).is_none() {
-            return;
-        }
+    loop {
         while signal::reap().is_some() {}
+        if !signal::has_children() {
+            return true;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        signal::wait(Some(left));
     }
 }

@@ -43,13 +43,13 @@ pub async fn serve(mut stream: UnixStream, supervision: &Supervision, quit: &Not
 /// Does what is asked, telling meanwhile how far it is. Whoever asked may go away: then it stays undone.
 async fn answer(stream: &mut UnixStream, supervision: &Supervision, request: ThereRequest) -> Result<ThereReply> {
     let (sender, mut progress) = mpsc::unbounded_channel();
-    let mut tell = move |reply| drop(sender.send(reply));
-    let mut work = std::pin::pin!(supervision.answer(request, &mut tell));
+    let mut work = std::pin::pin!(supervision.answer(request, sender));
     loop {
         tokio::select! {
             reply = &mut work => return Ok(reply),
-            Some(reply) = progress.recv() => {
-                write_document(stream, &reply).await.trying(|| "whoever asked has gone")?;
+            Some(event) = progress.recv() => {
+                let told = write_document(stream, &ThereReply::Tell { event }).await;
+                told.trying(|| "whoever asked has gone")?;
             }
         }
     }

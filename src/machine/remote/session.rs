@@ -19,8 +19,6 @@ const STEP_PATIENCE: Duration = Duration::from_secs(60);
 const MOST_BANNER_BYTES: u64 = 1 << 20;
 /// How long ssh may take to end once it has said its last.
 const END_PATIENCE: Duration = Duration::from_secs(5);
-/// What is read of ssh at once.
-const READ_BYTES: usize = 256 * 1024;
 
 /// A session whose agent runs: what is read and written is between it and us.
 pub struct Session {
@@ -82,7 +80,7 @@ pub async fn begin(
             let missing = failure.get_kind() == Kind::NotFound;
             if missing { failure.hint("install OpenSSH's client (openssh-client)") } else { failure }
         })?;
-    let session = Session { child, input, output: BufReader::with_capacity(READ_BYTES, output), complaint };
+    let session = Session { child, input, output: BufReader::new(output), complaint };
     let mut dialogue = Dialogue { remote, session, word, banner: String::new(), heard: false };
     let first = dialogue.hear(PATIENCE).await?;
     dialogue.answer(first, programs, events).await?;

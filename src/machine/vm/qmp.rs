@@ -152,6 +152,6 @@ mod tests {
         assert_eq!(monitor.state().unwrap(), "paused");
         assert_eq!(monitor.go_on().unwrap_err().chain(), ["QEMU refuses \"cont\"", "no such thing"]);
         server.join().unwrap();
-        assert_eq!(monitor.quit().unwrap_err().chain()[1], "it hung up");
+        assert!(monitor.quit().is_err());
     }
 }

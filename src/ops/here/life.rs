@@ -4,7 +4,7 @@ use super::keeper::Keeper;
 use super::making;
 use super::net;
 use super::site::{KnownBox, Site};
-use super::{undo, up};
+use super::{tree, undo, up};
 use crate::model::request::UpRequest;
 use crate::model::{BoxName, BoxWanted, Failure, Result};
 use crate::ops::Context;
@@ -111,7 +111,8 @@ pub fn restart(context: &Context, only: Option<&BoxName>) -> Result<()> {
 /// The first thing that could not be removed.
 pub fn down(context: &Context, volumes: bool) -> Result<()> {
     let site = Site::open(context)?;
-    if !(site.paths.folder().exists() || volumes && site.paths.volumes().exists()) {
+    let has_trees = context.caller.is_some() && site.computer.layout.trees(&site.id).exists();
+    if !(site.paths.folder().exists() || has_trees || volumes && site.paths.volumes().exists()) {
         site.context.events.note("nothing is up here");
         return Ok(());
     }
@@ -124,6 +125,9 @@ pub fn down(context: &Context, volumes: bool) -> Result<()> {
     }
     if volumes {
         results.push(remove_tree_if_exists(site.paths.volumes()));
+    }
+    if context.caller.is_some() {
+        results.push(tree::remove_trees(&site.computer, &site.id));
     }
     results.push(undo::forget(&site));
     let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();

@@ -3,6 +3,7 @@
 use super::base::Base;
 use super::outside;
 use super::site::{KnownBox, Site};
+use super::tree;
 use crate::engine::enter::Enter;
 use crate::engine::launch::{ExitRecord, FirstProcess, HostAccount, Launch, Root, WrittenFile};
 use crate::engine::payload::DEFAULT_PATH;
@@ -10,7 +11,7 @@ use crate::engine::spec::{Bind, BoxSpec};
 use crate::engine::{birth, limits, seccomp, spec};
 use crate::image::ImageConfig;
 use crate::model::call::Person;
-use crate::model::{BoxName, BoxWanted, Failure, ImageSource, Limits, Result, Trying};
+use crate::model::{BoxName, BoxWanted, Failure, ImageSource, Limits, Result, SyncMode, Trying};
 use crate::network::address::Subnet;
 use crate::state::record::box_names;
 use crate::state::{BoxPaths, BoxRecord, Life};
@@ -249,6 +250,9 @@ fn binds(site: &Site, wanted: &BoxWanted, paths: &BoxPaths) -> Result<Vec<Bind>>
     ];
     for mount in &wanted.mounts {
         let source = site.source_of(mount);
+        if site.context.caller.is_some() && mount.sync == SyncMode::None {
+            tree::make_own(&source, &site.computer)?;
+        }
         if !source.exists() {
             return Err(Failure::new(format!(
                 "cannot mount {} in {}: it does not exist",

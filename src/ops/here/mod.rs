@@ -18,6 +18,7 @@ mod setup;
 mod site;
 mod status;
 pub mod supervise;
+mod tree;
 mod undo;
 mod up;
 mod wiring;
@@ -31,6 +32,7 @@ pub use life::{down, restart, start, stop};
 pub use logs::logs;
 pub use oci::{oci, oci_log};
 pub use status::{any_runs, list, status};
+pub use tree::{keep_tree, tree_of};
 pub use up::up;
 
 /// Where boxes run when nobody says where.

@@ -145,9 +145,12 @@ impl<'a> Site<'a> {
 
     /// Where on this computer the source of a mount is: itself, or the tree kept equal to it for a caller elsewhere.
     pub fn source_of(&self, mount: &Mount) -> PathBuf {
-        match self.context.caller {
-            Some(_) => self.computer.layout.tree(&self.id, &mount.source),
-            None => mount.source.clone(),
+        let Some(caller) = &self.context.caller else { return mount.source.clone() };
+        let tree = self.computer.layout.tree(&self.id, &mount.source);
+        let is_file = caller.project.iter().any(|called| called.files.contains(&mount.source));
+        match mount.source.file_name().filter(|_| is_file) {
+            Some(name) => tree.join(name),
+            None => tree,
         }
     }
 

@@ -19,15 +19,20 @@ impl Elsewhere<'_> {
         let mut settings = self.origin.settings.clone();
         settings.ca_certificates.clear();
         settings.registries.values_mut().for_each(|registry| registry.ca = None);
-        let mut person = None;
         if self.place == Place::Vm {
-            let host = &self.origin.host;
-            person = Some(Person { name: host.user_name.clone(), uid: host.uid, gid: host.gid });
             let registries = project.iter().filter_map(|called| called.wanted.as_ref()).flat_map(registries);
             let registries: Vec<String> = registries.collect();
             for_guest(&mut settings, &registries);
         }
-        Ok(Caller { folder: self.context.folder.clone(), project, person, settings, certificates })
+        let (folder, person) = (self.context.folder.clone(), self.person());
+        Ok(Caller { folder, project, person, settings, certificates })
+    }
+
+    /// Whose the boxes are where the far side is root for everybody.
+    pub fn person(&self) -> Option<Person> {
+        let host = &self.origin.host;
+        let person = || Person { name: host.user_name.clone(), uid: host.uid, gid: host.gid };
+        (self.place == Place::Vm).then(person)
     }
 }
 

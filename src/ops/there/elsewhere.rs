@@ -25,7 +25,7 @@ impl<'a> Elsewhere<'a> {
     /// How the place is reached for this caller.
     pub fn reach(&self) -> Reach<'_> {
         let Elsewhere { context, place, origin } = self;
-        Reach { place, layout: &origin.layout, attended: !context.no_input, events: &context.events }
+        Reach { place, layout: &origin.layout, attended: !context.no_input, starts: true, events: &context.events }
     }
 
     /// Runs work that waits for the far side, and leaves signals as they are.

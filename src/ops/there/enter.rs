@@ -56,7 +56,10 @@ fn attempt(site: &Site, request: &EnterRequest) -> Result<i32> {
     let events = site.elsewhere.context.events.clone();
     site.elsewhere.wait_for(async {
         let far: Far = site.far().await?;
+        site.flush().await?;
         let stream = far.open(&Request::Enter(Box::new(call))).await?;
-        pump(stream, has_terminal, &*events).await
+        let ended = pump(stream, has_terminal, &*events).await;
+        site.flush().await?;
+        ended
     })
 }

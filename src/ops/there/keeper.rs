@@ -102,7 +102,7 @@ impl Keeper {
         loop {
             let reply = read_document(&mut self.stream, LONGEST_DOCUMENT_BYTES).await;
             match reply.trying(|| "the keeper does not answer")? {
-                ThereReply::Progress { label, .. } => events.step(label),
+                ThereReply::Tell { event } => events.send(event),
                 failed @ ThereReply::Failed { .. } => return Err(unexpected(failed)),
                 reply => return Ok(reply),
             }
@@ -157,7 +157,8 @@ fn spawn(site: &Site) -> Result<()> {
         place: site.elsewhere.place.clone(),
         project: site.id.clone(),
         folder: site.folder.clone(),
-        state: site.paths.folder().to_owned(),
+        person: site.elsewhere.person(),
+        state: site.paths.sync(),
         build: build(),
     };
     let stdin = start_document(site, &start)?;

@@ -78,7 +78,9 @@ pub fn down(elsewhere: &Elsewhere, volumes: bool) -> Result<()> {
     elsewhere.run(async |mut interrupt| {
         let far = unless(&mut interrupt, site.far()).await?;
         if let Some(mut keeper) = Keeper::connect(&site.paths.keeper_socket()).await? {
-            unless(&mut interrupt, keeper.ask(&ThereRequest::Flush, &*events)).await?;
+            unless(&mut interrupt, up::sync(&site, &mut keeper, &ThereRequest::Flush)).await?;
+            // Nothing that is removed over there from now on is removed here.
+            up::sync(&site, &mut keeper, &ThereRequest::Sync { mounts: Vec::new() }).await?;
         }
         let verb = Verb::Down { volumes };
         let () = call(&far, site.caller(None)?, verb, &*events, &mut sink(), &mut interrupt).await?;

@@ -1,8 +1,8 @@
 //! Connecting to a place.
 
 use super::vm;
-use crate::machine::Line;
 use crate::machine::remote::{self, Access, Program};
+use crate::machine::{Line, clock};
 use crate::model::{Events, Failure, Place, Result, Trying};
 use crate::ops::place::Origin;
 use crate::state::Layout;
@@ -19,6 +19,8 @@ pub struct Reach<'a> {
     pub layout: &'a Layout,
     /// Somebody sits at a terminal and may be asked.
     pub attended: bool,
+    /// A VM that does not run is started: somebody wants something of it.
+    pub starts: bool,
     pub events: &'a Arc<dyn Events>,
 }
 
@@ -36,9 +38,18 @@ pub async fn connect(reach: &Reach<'_>) -> Result<Arc<dyn Line>> {
             Ok(Arc::new(remote::connect(host, &access).await?))
         }
         Place::Vm => {
-            let events = reach.events.clone();
-            let ensured = tokio::task::spawn_blocking(move || vm::ensure(&Origin::look()?, &*events)).await;
-            Ok(Arc::new(vm::line(&ensured.trying(|| "cannot start the VM")??).await?))
+            let (events, starts) = (reach.events.clone(), reach.starts);
+            let find = move || match starts {
+                true => vm::ensure(&Origin::look()?, &*events).map(Some),
+                false => vm::running(&Origin::look()?, &*events),
+            };
+            let found = tokio::task::spawn_blocking(find).await.trying(|| "cannot look for the VM")??;
+            let access = found.ok_or_else(|| Failure::new("the VM does not run").hint("`devenv up` starts it"))?;
+            let line: Arc<dyn Line> = Arc::new(vm::line(&access).await?);
+            // Beside what the line is wanted for. Where it fails the line itself is lost.
+            let guest = line.clone();
+            tokio::spawn(async move { clock::set(&*guest, clock::timezone()).await });
+            Ok(line)
         }
         Place::Here => Err(Failure::new("boxes of this computer need no connection")),
     }

@@ -16,6 +16,7 @@ mod look;
 mod pump;
 mod site;
 pub mod supervise;
+mod trees;
 mod up;
 pub mod vm;
 

@@ -7,7 +7,7 @@ use super::up;
 use crate::config;
 use crate::model::call::{Caller, ProjectCalled};
 use crate::model::there::ThereRequest;
-use crate::model::{Project, ProjectId, Result};
+use crate::model::{Project, ProjectId, Result, SyncMode};
 use crate::state::{TherePaths, ThereRecord};
 use crate::sys::environment;
 use crate::sys::fs::{Lock, lock};
@@ -65,12 +65,14 @@ impl<'a> Site<'a> {
     /// # Errors
     /// As [`Elsewhere::caller`].
     pub fn caller(&self, wanted: Option<&Project>) -> Result<Caller> {
+        let mounts = wanted.iter().flat_map(|project| &project.boxes).flat_map(|wanted| &wanted.mounts);
+        let files = mounts.filter(|mount| mount.source.is_file()).map(|mount| mount.source.clone()).collect();
         let wanted = wanted.cloned().map(|mut project| {
             project.id = self.id.clone();
             project.boxes.iter_mut().for_each(|wanted| wanted.ports.clear());
             project
         });
-        self.elsewhere.caller(Some(ProjectCalled { id: self.id.clone(), folder: self.folder.clone(), wanted }))
+        self.elsewhere.caller(Some(ProjectCalled { id: self.id.clone(), folder: self.folder.clone(), wanted, files }))
     }
 
     /// The far side by way of the project's keeper, which is brought back when it is lost; where nothing of the project
@@ -92,6 +94,21 @@ impl<'a> Site<'a> {
                 Ok(Far::Kept(socket))
             }
             None => Far::reach(self.elsewhere).await,
+        }
+    }
+
+    /// Waits until all that was saved is on both sides, where something is kept equal.
+    ///
+    /// # Errors
+    /// It cannot be.
+    pub async fn flush(&self) -> Result<()> {
+        let wanted = self.record()?.and_then(|record| record.wanted);
+        if wanted.is_none_or(|wanted| up::mounts(&wanted).iter().all(|mount| mount.sync == SyncMode::None)) {
+            return Ok(());
+        }
+        match Keeper::connect(&self.paths.keeper_socket()).await? {
+            Some(mut keeper) => up::sync(self, &mut keeper, &ThereRequest::Flush).await,
+            None => Ok(()),
         }
     }
 

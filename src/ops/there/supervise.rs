@@ -2,11 +2,12 @@
 
 use super::far::Far;
 use super::line::{self, Reach};
-use crate::machine::Line;
+use super::trees::{OpenTree, Trees};
+use crate::machine::{Line, clock};
 use crate::model::event::Unheard;
 use crate::model::far::Request;
 use crate::model::there::{BoxPorts, ThereReply, ThereRequest, ThereStart};
-use crate::model::{BoxName, Events, Failure, Kind, PublishedPort, Result};
+use crate::model::{BoxName, Event, Events, Failure, Kind, Mount, Place, PublishedPort, Result};
 use crate::ops::computer::host;
 use crate::state::Layout;
 use crate::sys::stream::Stream;
@@ -14,6 +15,7 @@ use crate::tunnel::{self, Publisher};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{sleep, timeout};
 
@@ -49,6 +51,7 @@ pub struct Supervision {
     wanted: Notify,
     publisher: Publisher,
     ports: Mutex<BTreeMap<BoxName, Vec<PublishedPort>>>,
+    trees: Mutex<Trees>,
 }
 
 impl Supervision {
@@ -61,40 +64,53 @@ impl Supervision {
         let link = watch::Sender::new(Link::Connecting);
         let supervision = Arc::new_cyclic(|own: &Weak<Supervision>| {
             let publisher = Publisher::new(opens_connections(own.clone()));
-            Supervision { start, layout, link, wanted: Notify::new(), publisher, ports: Mutex::default() }
+            let trees = Mutex::new(Trees::new(opens_trees(own.clone()), start.state.clone()));
+            Supervision { start, layout, trees, link, wanted: Notify::new(), publisher, ports: Mutex::default() }
         });
         tokio::spawn(supervision.clone().hold(log));
         Ok(supervision)
     }
 
-    /// Keeps a connection: after a loss it tries again, ever more rarely, and at once when somebody asks.
+    /// Keeps a connection: after a loss it tries again, ever more rarely, and at once when somebody asks. Only for
+    /// somebody who asks is a VM started that does not run: it may have been stopped on purpose.
     async fn hold(self: Arc<Supervision>, log: fn(&str)) {
         let events: Arc<dyn Events> = Arc::new(Unheard);
-        let mut wait = FIRST_WAIT;
+        let (mut wait, mut starts) = (FIRST_WAIT, true);
         loop {
-            let reach = Reach { place: &self.start.place, layout: &self.layout, attended: false, events: &events };
+            let reach =
+                Reach { place: &self.start.place, layout: &self.layout, attended: false, starts, events: &events };
             match line::connect(&reach).await {
                 Ok(line) => {
                     log("connected");
                     self.link.send_replace(Link::Up(line.clone()));
-                    wait = FIRST_WAIT;
-                    let why = line.lost().await;
+                    (wait, starts) = (FIRST_WAIT, false);
+                    let why = self.keep(&*line, log).await;
                     log(&format!("the connection was lost: {why}"));
-                    self.link.send_replace(Link::Connecting);
                 }
                 Err(failure) => {
                     log(&failure.chain().join(": "));
                     let (causes, hint) = (failure.chain(), failure.get_hint().map(str::to_owned));
                     self.link.send_replace(Link::Down(Told { causes, hint, kind: failure.get_kind() }));
-                    tokio::select! {
-                        () = sleep(wait) => {}
-                        () = self.wanted.notified() => {}
-                    }
+                    starts = tokio::select! {
+                        () = sleep(wait) => false,
+                        () = self.wanted.notified() => true,
+                    };
                     wait = (wait * 2).min(LONGEST_WAIT);
-                    self.link.send_replace(Link::Connecting);
                 }
             }
+            self.link.send_replace(Link::Connecting);
         }
+    }
+
+    /// Keeps the clock of a VM's guest. Returns when the line is lost, with why.
+    async fn keep(&self, line: &dyn Line, log: fn(&str)) -> String {
+        if self.start.place == Place::Vm {
+            tokio::select! {
+                why = line.lost() => return why,
+                failure = clock::keep(line) => log(&failure.chain().join(": ")),
+            }
+        }
+        line.lost().await
     }
 
     /// The connection, waiting for it if need be.
@@ -103,17 +119,25 @@ impl Supervision {
     /// An attempt made after this was asked failed.
     pub async fn line(&self) -> Result<Arc<dyn Line>> {
         let mut link = self.link.subscribe();
-        if matches!(*link.borrow(), Link::Down(_)) {
-            self.wanted.notify_one();
-            let _ = timeout(LINE_PATIENCE, link.wait_for(|link| !matches!(link, Link::Down(_)))).await;
-        }
-        let settled = timeout(LINE_PATIENCE, link.wait_for(|link| !matches!(link, Link::Connecting))).await;
-        match settled.ok().and_then(|waited| waited.ok()).as_deref() {
-            Some(Link::Up(line)) => Ok(line.clone()),
-            Some(Link::Down(told)) => Err(Failure::told(told.causes.clone(), told.hint.clone(), told.kind)),
-            _ => Err(Failure::new(format!("{} cannot be reached", self.start.place))
-                .hint("the keeper goes on trying; its log is beside the project's record")),
-        }
+        let found = timeout(LINE_PATIENCE, async {
+            let mut has_asked = false;
+            loop {
+                let now = link.borrow_and_update().clone();
+                match now {
+                    Link::Up(line) => return Ok(line),
+                    Link::Down(told) if has_asked => return Err(Failure::told(told.causes, told.hint, told.kind)),
+                    Link::Down(_) => {
+                        has_asked = true;
+                        self.wanted.notify_one();
+                    }
+                    Link::Connecting => {}
+                }
+                // The sender lives as long as we do.
+                let _ = link.changed().await;
+            }
+        });
+        let gave_up = || Failure::new(format!("{} cannot be reached", self.start.place));
+        found.await.unwrap_or_else(|_| Err(gave_up().hint("the keeper goes on trying, and writes why into its log")))
     }
 
     /// A new stream to the far side.
@@ -125,7 +149,7 @@ impl Supervision {
     }
 
     /// Does what is asked. `tell` takes progress.
-    pub async fn answer(&self, request: ThereRequest, _tell: &mut (dyn FnMut(ThereReply) + Send)) -> ThereReply {
+    pub async fn answer(&self, request: ThereRequest, tell: UnboundedSender<Event>) -> ThereReply {
         match request {
             ThereRequest::Hello => ThereReply::Hello {
                 build: self.start.build.clone(),
@@ -133,7 +157,10 @@ impl Supervision {
                 ports: self.ports.lock().await.clone(),
             },
             ThereRequest::Publish { boxes } => self.publish(boxes).await.unwrap_or_else(|f| ThereReply::fail(&f)),
-            ThereRequest::Sync { .. } | ThereRequest::Flush => ThereReply::Synced { notes: Vec::new() },
+            ThereRequest::Sync { mounts } => {
+                self.sync(Some(mounts), tell).await.unwrap_or_else(|f| ThereReply::fail(&f))
+            }
+            ThereRequest::Flush => self.sync(None, tell).await.unwrap_or_else(|f| ThereReply::fail(&f)),
             ThereRequest::Quit => ThereReply::Quitting,
             ThereRequest::Stream => ThereReply::Stream,
         }
@@ -147,8 +174,27 @@ impl Supervision {
         Ok(ThereReply::Published { ports, notes })
     }
 
+    /// Has just these folders be kept equal, or waits until those that are kept so are equal.
+    async fn sync(&self, mounts: Option<Vec<Mount>>, tell: UnboundedSender<Event>) -> Result<ThereReply> {
+        let mut trees = self.trees.lock().await;
+        // Where there is no way there, that is told rather than waited for.
+        if mounts.as_ref().is_none_or(|mounts| !mounts.is_empty()) {
+            self.line().await?;
+        }
+        let told = trees.told();
+        told.listen(Some(tell));
+        let done = match mounts {
+            Some(mounts) => trees.set(&mounts).await,
+            None => trees.flush().await,
+        };
+        told.listen(None);
+        done?;
+        Ok(ThereReply::Synced { notes: trees.notes().await })
+    }
+
     /// Lets go of all there is on this computer.
     pub async fn end(&self) {
+        self.trees.lock().await.end().await;
         self.publisher.close().await;
     }
 }
@@ -162,6 +208,22 @@ fn opens_connections(supervision: Weak<Supervision>) -> tunnel::Open {
             let project = supervision.start.project.clone();
             let far = Far::Own(supervision.line().await?);
             far.open(&Request::Connect { project, name, protocol, port }).await
+        })
+    })
+}
+
+/// How the sessions of a project reach their other side.
+fn opens_trees(supervision: Weak<Supervision>) -> OpenTree {
+    Arc::new(move |source| {
+        let supervision = supervision.clone();
+        Arc::new(move || {
+            let (supervision, source) = (supervision.upgrade(), source.clone());
+            Box::pin(async move {
+                let supervision = supervision.ok_or_else(|| Failure::new("the keeper ends"))?;
+                let ThereStart { project, person, .. } = supervision.start.clone();
+                let far = Far::Own(supervision.line().await?);
+                far.open(&Request::Sync { project, source, person }).await
+            })
         })
     })
 }

@@ -83,8 +83,7 @@ async fn make(
 ) -> Result<UpReply> {
     let events = site.elsewhere.context.events.clone();
     let mut keeper = Keeper::ensure(site).await?;
-    let sync = ThereRequest::Sync { mounts: mounts(project) };
-    unless(interrupt, keeper.ask(&sync, &*events)).await?;
+    unless(interrupt, sync(site, &mut keeper, &ThereRequest::Sync { mounts: mounts(project) })).await?;
     // Before the boxes: a port that is taken is told while nothing is changed.
     record.ports = publish(site, &mut keeper, project, &record.ports).await?;
     let far = Far::Kept(site.paths.keeper_socket());
@@ -94,6 +93,18 @@ async fn make(
     record.write(&site.paths)?;
     reply.status = merged(site, reply.status, &record.ports);
     Ok(reply)
+}
+
+/// Has the keeper make the folders equal, and tells what there is to know.
+///
+/// # Errors
+/// A session cannot go on.
+pub async fn sync(site: &Site<'_>, keeper: &mut Keeper, request: &ThereRequest) -> Result<()> {
+    let events = &site.elsewhere.context.events;
+    if let ThereReply::Synced { notes } = keeper.ask(request, &**events).await? {
+        notes.into_iter().for_each(|note| events.warn(note));
+    }
+    Ok(())
 }
 
 /// Has the keeper publish the ports of all boxes.

@@ -63,6 +63,14 @@ pub fn ensure(origin: &Origin, events: &dyn Events) -> Result<Access> {
     on_vm_of(origin, events, |vm| vm.start())
 }
 
+/// How to reach the VM if it runs.
+///
+/// # Errors
+/// A file of it cannot be read.
+pub fn running(origin: &Origin, events: &dyn Events) -> Result<Option<Access>> {
+    on_vm_of(origin, events, |vm| vm.running())
+}
+
 fn on_vm<T>(context: &Context, act: impl FnOnce(&Vm) -> Result<T>) -> Result<T> {
     on_vm_of(&Origin::look()?, &*context.events, act)
 }
@@ -93,15 +101,27 @@ pub async fn line(access: &Access) -> Result<SshLine> {
     ssh::connect(address, &access.keys.client, access.keys.host.public_key()).await
 }
 
-/// How long the guest may take to agree; one that hangs is ended in other ways.
-const FAREWELL_PATIENCE: Duration = Duration::from_secs(15);
+/// How long the guest may take to agree or to answer; one that hangs is dealt with in other ways.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What the guest tells of itself, as text for people; the VM is started when it does not run.
+///
+/// # Errors
+/// As [`start`], or it does not answer.
+pub fn report(context: &Context) -> Result<String> {
+    let access = on_vm(context, |vm| vm.start())?;
+    in_time(async { line(&access).await?.report().await })
+}
 
 /// Asks the guest to end itself.
 fn ask_to_end(access: &Access) -> Result<()> {
+    in_time(async { line(access).await?.switch_off().await })
+}
+
+fn in_time<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.trying(|| "cannot start the runtime")?.block_on(async {
-        let asking = async { line(access).await?.switch_off().await };
         let late = |_| Err(Failure::new("the VM's guest does not answer"));
-        tokio::time::timeout(FAREWELL_PATIENCE, asking).await.unwrap_or_else(late)
+        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late)
     })
 }

@@ -178,3 +178,23 @@ async fn edits_arrive_by_themselves_also_in_new_folders() {
     world.assert_equal();
     world.stop(session).await;
 }
+
+#[tokio::test]
+async fn undo_brings_back_what_the_other_side_replaced_or_deleted() {
+    let world = World::new();
+    for name in ["a/changed", "a/deleted", "same"] {
+        write(&world.here(name), "mine");
+    }
+    world.once().await;
+    write(&world.there("a/changed"), "theirs");
+    fs::remove_file(world.there("a/deleted")).unwrap();
+    let session = world.start();
+    flush(&session).await;
+    assert!(!world.here("a/deleted").exists());
+    assert_eq!(session.undo().await.unwrap(), 2);
+    flush(&session).await;
+    world.assert_equal();
+    assert_eq!(fs::read_to_string(world.there("a/changed")).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(world.there("a/deleted")).unwrap(), "mine");
+    world.stop(session).await;
+}

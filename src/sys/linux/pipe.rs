@@ -1,6 +1,7 @@
 //! Pipes, memory files and standard streams.
 
 use crate::model::{Failure, Result, Trying};
+use crate::sys::pipe_room;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -76,21 +77,19 @@ pub fn quiet_streams() -> Result<()> {
 
 /// What this process was given as standard input and output, for its own use: from now on standard input is empty and
 /// what is printed goes to standard error, so that nothing else can be said there. Neither end blocks; pipes are made
-/// as large as an ordinary user may have them (`pipe(7)`, pipe-max-size).
+/// as large as they may be.
 ///
 /// # Errors
 /// One of them is closed, or no descriptors are left.
 pub fn take_input_and_output() -> Result<(OwnedFd, OwnedFd)> {
     use nix::fcntl::{FcntlArg, fcntl};
-    const LARGEST_PIPE_BYTES: i32 = 1 << 20;
     let taken = (|| {
         let (input, output) = (std::io::stdin(), std::io::stdout());
         let (input, output) = (input.as_fd().try_clone_to_owned()?, output.as_fd().try_clone_to_owned()?);
         for end in [&input, &output] {
             let flags = OFlag::from_bits_retain(fcntl(end, FcntlArg::F_GETFL)?);
             fcntl(end, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-            // On what is no pipe, or beyond the user's share, it stays as it is.
-            let _ = fcntl(end, FcntlArg::F_SETPIPE_SZ(LARGEST_PIPE_BYTES));
+            pipe_room::enlarge(end);
         }
         nix::unistd::dup2_stdin(open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)?;
         nix::unistd::dup2_stdout(std::io::stderr().as_fd())?;

@@ -1,0 +1,113 @@
+#!/bin/sh
+# shellcheck disable=SC2317 # the checks call the functions
+# A project on a remote host (an sshd on loopback; as root, another user's account): ports, source, and what may go wrong.
+. "$(dirname "$0")/../support/journey.sh"
+# shellcheck source=../support/sshd.sh
+. "$(dirname "$0")/../support/sshd.sh"
+journey "a project on a remote host"
+command -v /usr/sbin/sshd >/dev/null || skip "openssh-server is not installed"
+
+chmod 755 "$sandbox" "$work"
+start_sshd "$sandbox" || { not_ok "sshd starts"; finish; }
+trap 'stop_sshd; leave $?' EXIT
+printf 'place = "%s"\n' "$place" >"$DEVENV_HOME/config.toml"
+
+# Processes over there, by the program that was put there.
+agents() {
+    for folder in /proc/[0-9]*; do
+        case $(readlink "$folder/exe" 2>/dev/null) in "$there"/*) echo "${folder#/proc/}" ;; esac
+    done
+}
+none_there() { [ -z "$(agents)" ]; }
+page_is() { [ "$(fetch "http://127.0.0.1:$1/page")" = "$2" ]; }
+
+project shop <<'TOML'
+image   = "host"
+mounts  = [".:/src"]
+ports   = ["8742:8000"]
+command = ["python3", "-m", "http.server", "8000", "--bind", "127.0.0.1", "--directory", "/src"]
+TOML
+echo first >page
+check "up" "$DEVENV" up
+check "the port is here, and the source is there" within 20 page_is 8742 first
+same "who works there" "$there_user" "$("$DEVENV" exec -- id -un)"
+same "status knows the place" "$place" "$("$DEVENV" status --json | jq -r .place)"
+same "and the port" 8742 "$(host_port dev 8000)"
+exits "exit codes come through" 7 "$DEVENV" exec -- sh -c 'exit 7'
+echo second >page
+check "what is edited here is seen there" within 20 page_is 8742 second
+same "one program was put there" 1 "$(find "$there/cache/devenv/bin" -name devenv -type f | wc -l)"
+check "up again" "$DEVENV" up
+
+# The connection is cut.
+sessions=$(pgrep -P "$sshd_pid")
+# shellcheck disable=SC2086 # a list
+kill -9 $sessions
+check "the next command connects again" "$DEVENV" exec -- true
+check "the port works again" within 20 page_is 8742 second
+for pid in $(agents); do
+    case $(tr '\0' ' ' <"/proc/$pid/cmdline") in *"devenv agent "*) kill -9 "$pid" ;; esac
+done
+check "so it does after the agent was killed" "$DEVENV" exec -- true
+check "and the box was not touched" within 20 page_is 8742 second
+
+# The host is gone for a while.
+stop_sshd
+exits "a host that is gone is an error" 125 timeout 60 "$DEVENV" exec -- true
+says "that names the host and the reason" "ssh://there.*"
+says "in ssh's own words" "Connection refused"
+/usr/sbin/sshd -D -e -f "$there/sshd_config" >>"$there/sshd.log" 2>&1 </dev/null &
+sshd_pid=$!
+check "the host is back" within 10 ssh there true
+check "and so is the box" "$DEVENV" exec -- true
+
+# Somebody else answers.
+cp "$there/known_hosts" "$there/right"
+sed "s| ssh-ed25519 .*| $(cut -d' ' -f1,2 "$there/key.pub")|" "$there/right" >"$there/known_hosts"
+pkill -P "$sshd_pid"
+exits "a host with another key is refused" 125 timeout 60 "$DEVENV" exec -- true
+says "which is said" "IDENTIFICATION HAS CHANGED"
+says "with what to do" "ssh-keygen -R"
+cp "$there/right" "$there/known_hosts"
+check "with the right key it works again" "$DEVENV" exec -- true
+
+# A port that is taken here.
+python3 -c 'import socket, time; s = socket.create_server(("127.0.0.1", 8743)); time.sleep(600)' &
+taker=$!
+project taken <<'TOML'
+image = "host"
+ports = ["8743:80"]
+TOML
+within 5 python3 -c 'import socket; socket.create_connection(("127.0.0.1", 8743))'
+exits "a port that is taken here is an error" 1 "$DEVENV" up
+says "that names the holder" "held by python3, process $taker"
+kill "$taker"
+check "and free it is not" "$DEVENV" up
+same "at its number" 8743 "$(host_port dev 80)"
+
+check "down" "$DEVENV" down
+cd "$work/shop" && check "down with the other" "$DEVENV" down
+check "nothing runs there any more" within 10 none_there
+exits "the port is closed" 7 curl -s --noproxy '*' http://127.0.0.1:8742/page
+same "the source is still here" second "$(cat page)"
+
+# A host that allows no user namespaces: a session in one whose limit for further ones is 0.
+stop_sshd
+mkdir -p "$sandbox/strict"
+chmod 755 "$sandbox/strict"
+cat >"$sandbox/strict/session" <<'SESSION'
+#!/bin/sh
+exec unshare --user --map-current-user --keep-caps sh -c '
+    echo 0 >/proc/sys/user/max_user_namespaces
+    exec setpriv --inh-caps=-all --ambient-caps=-all --bounding-set=-all sh -c "$SSH_ORIGINAL_COMMAND"'
+SESSION
+chmod 755 "$sandbox/strict/session"
+start_sshd "$sandbox/strict" "ForceCommand $sandbox/strict/session" || not_ok "another sshd starts"
+project strict <<'TOML'
+image = "host"
+TOML
+exits "without user namespaces there is no box" 1 "$DEVENV" up
+says "which is said" "cannot make a user namespace"
+exits "and doctor says so" 1 "$DEVENV" doctor
+says "with the fix" "sysctl user.max_user_namespaces"
+finish
