@@ -68,8 +68,13 @@ impl Replica {
         }
         if known.as_ref().and_then(Node::leaf) != order.old {
             // A folder of nothing but what stays apart may stand where nothing was expected.
-            let stands = known.as_ref().is_some_and(Node::is_folder) && order.old.is_none();
-            return if stands && order.new == Some(Leaf::Folder) { Ok(true) } else { Err(Not::Refused) };
+            let is_folder = |facts: Facts| facts.sort == Sort::Folder;
+            let stands = known.as_ref().is_some_and(Node::is_folder) && parent.look(name)?.is_some_and(is_folder);
+            return if stands && order.old.is_none() && order.new == Some(Leaf::Folder) {
+                Ok(true)
+            } else {
+                Err(Not::Refused)
+            };
         }
         let left = match (known, &order.new) {
             (Some(folder @ Node::Folder(_)), None) => self.remove_folder(&parent, name, folder)?,

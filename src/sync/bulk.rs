@@ -32,7 +32,7 @@ impl Controller {
             let ticket = self.ticket();
             let size_bytes = file.size_bytes;
             self.bulk.insert(ticket, Bulk { to, size_bytes, asked_bytes: 0, written_bytes: 0 });
-            self.fly(ticket, Flight { to, step, bytes: 0, doing: false });
+            self.fly(ticket, Flight { to, step, bytes: 0, doing: false, alone: false });
             self.ask(to, Ask::Begin { ticket, hash: file.hash, size_bytes });
         }
     }

@@ -1,16 +1,19 @@
 //! What a person asks of a session, and what it keeps between runs.
 
-use super::controller::{Command, Controller};
-use super::issue::content_of;
-use super::message::{Ask, Ticket};
+use super::controller::{Command, Controller, Flight};
+use super::issue::{content_of, order};
+use super::message::{Ask, Body, Ticket};
 use super::path::TreePath;
-use super::reconcile::Side;
+use super::reconcile::{Side, Step};
 use super::store::{Agreement, Listed, load, save};
 use super::tree::{Apart, Leaf, Node};
 use crate::model::sync::{MOST_LISTED, SyncChoice, SyncConflict, SyncSkipped, SyncState, SyncStatus};
 use crate::model::{Failure, Result, Trying};
 use ignore::gitignore::GitignoreBuilder;
 use serde::{Deserialize, Serialize};
+
+/// Second names that are tried for a file.
+const MOST_COPIES: usize = 1000;
 
 /// What is kept of a session.
 #[derive(Serialize, Deserialize)]
@@ -75,6 +78,9 @@ impl Controller {
             })
             .collect();
         for path in &meant {
+            if choice == SyncChoice::Both {
+                self.keep_both(path);
+            }
             let loser = if choice == SyncChoice::Theirs { &self.here } else { &self.there };
             let lost = loser.tree.get(path).cloned();
             self.base.set(path, lost);
@@ -82,6 +88,26 @@ impl Controller {
         self.replan = true;
         self.unsaved = true;
         Ok(meant.len() as u64)
+    }
+
+    /// Asks for the other side's file beside ours, under a second name; from there it goes over as a new file. What is
+    /// no file stays in the trash over there.
+    fn keep_both(&mut self, path: &TreePath) {
+        let (Some(leaf @ Leaf::File(_)), Some((parent, name))) =
+            (self.there.tree.get(path).and_then(Node::leaf), path.split())
+        else {
+            return;
+        };
+        let free = |copy: &TreePath| self.here.tree.get(copy).is_none() && self.there.tree.get(copy).is_none();
+        let copies = (1..).map(|number| parent.join(&[name, b".theirs-", number.to_string().as_bytes()].concat()));
+        if let Some(copy) = copies.take(MOST_COPIES).find(free) {
+            // Their replica copies it from its own tree; seen there as new, it comes here.
+            let ticket = self.ticket();
+            let step = Step { path: copy, old: None, new: Some(leaf) };
+            let order = order(ticket, &step, Body::Own(path.clone()));
+            self.fly(ticket, Flight { to: Side::There, step, bytes: 0, doing: true, alone: true });
+            self.ask(Side::There, Ask::Do(vec![order]));
+        }
     }
 
     pub(super) fn state(&self) -> SyncState {

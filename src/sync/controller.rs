@@ -1,18 +1,19 @@
 //! Knows both trees and what they last agreed on, plans rounds, and sees them through.
 
 use super::bulk::Bulk;
+use super::flushing::refuse;
 use super::guard::Guard;
 use super::link::{Link, connect};
-use super::message::{Ask, Outcome, Tell, Ticket};
+use super::message::{Ask, Tell, Ticket};
 use super::path::TreePath;
 use super::patterns::Patterns;
-use super::reconcile::{Side, Step, reconcile};
+use super::reconcile::{Side, Step};
 use super::replica::{Replica, digest};
 use super::session::{Opener, SessionStart};
-use super::store::{Agreement, Journal};
-use super::tree::{Change, Leaf, Node, Now, share};
+use super::store::Journal;
+use super::tree::Node;
 use super::worker::{Work, Worker};
-use crate::model::sync::{SyncChoice, SyncState, SyncStatus};
+use crate::model::sync::{SyncChoice, SyncStatus};
 use crate::model::{Failure, Result};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -26,11 +27,9 @@ const TELLS_WAITING: usize = 64;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A root that is gone is looked for this often.
-const LOOK_FOR_ROOT: Duration = Duration::from_secs(2);
+pub(super) const LOOK_FOR_ROOT: Duration = Duration::from_secs(2);
 /// After so long without work, what was written goes to disk.
 const QUIET: Duration = Duration::from_secs(2);
-/// A step that was refused more often than this is no reason to wait for.
-const MOST_REFUSALS: u32 = 8;
 /// A journal longer than this is folded into the base.
 const LONG_JOURNAL_BYTES: u64 = 4 << 20;
 
@@ -52,7 +51,7 @@ pub(super) struct Known {
     /// Told all, and nothing lost since.
     pub(super) ready: bool,
     /// What is being told since the last `Scan`.
-    incoming: Option<Node>,
+    pub(super) incoming: Option<Node>,
     pub(super) lost: Option<String>,
     pub(super) settled: bool,
 }
@@ -71,6 +70,8 @@ pub(super) struct Flight {
     pub(super) bytes: u64,
     /// The receiver has it in hand; before that, the content is being fetched.
     pub(super) doing: bool,
+    /// It is done on one side only: nothing is agreed by it.
+    pub(super) alone: bool,
 }
 
 /// A path that could not be done, and when it is tried again.
@@ -81,8 +82,8 @@ pub(super) struct Stalled {
 }
 
 pub(super) struct Flush {
-    waiting: HashSet<Ticket>,
-    reply: oneshot::Sender<Result<()>>,
+    pub(super) waiting: HashSet<Ticket>,
+    pub(super) reply: oneshot::Sender<Result<()>>,
 }
 
 pub struct Controller {
@@ -102,6 +103,14 @@ pub struct Controller {
     pub(super) unsaved: bool,
     pub(super) queue: VecDeque<(Side, Step)>,
     pub(super) large: VecDeque<(Side, Step)>,
+    /// What waits until all before it is done, phase by phase.
+    pub(super) later: VecDeque<VecDeque<(Side, Step)>>,
+    /// What changed last goes first.
+    pub(super) recent: HashSet<TreePath>,
+    /// Content that the receiver of a step has under another name.
+    pub(super) moved: HashMap<(Side, TreePath), TreePath>,
+    /// Steps whose content the receiver turned out not to have.
+    pub(super) not_own: HashSet<TreePath>,
     pub(super) flights: HashMap<Ticket, Flight>,
     pub(super) busy: HashSet<(Side, TreePath)>,
     pub(super) bulk: HashMap<Ticket, Bulk>,
@@ -109,6 +118,8 @@ pub struct Controller {
     pub(super) stalled: HashMap<(Side, TreePath), Stalled>,
     pub(super) last_ticket: Ticket,
     pub(super) replan: bool,
+    /// The last plan was made while steps were under way.
+    pub(super) stale: bool,
     pub(super) conflicts: Vec<TreePath>,
     pub(super) paused: bool,
     pub(super) guard: Guard,
@@ -117,14 +128,14 @@ pub struct Controller {
     pub(super) undoing: HashMap<Ticket, oneshot::Sender<Result<u64>>>,
     wait: Duration,
     retry_at: Option<Instant>,
-    look_at: Option<Instant>,
+    pub(super) look_at: Option<Instant>,
     quiet_at: Option<Instant>,
     /// When the first of the stalled is tried again.
-    again_at: Option<Instant>,
-    changed_at: Option<Instant>,
+    pub(super) again_at: Option<Instant>,
+    pub(super) changed_at: Option<Instant>,
     pub(super) last_latency: Option<Duration>,
-    first_done: bool,
-    announced: Option<u64>,
+    pub(super) first_done: bool,
+    pub(super) announced: Option<u64>,
 }
 
 enum Happened {
@@ -189,6 +200,10 @@ impl Controller {
             unsaved: false,
             queue: VecDeque::new(),
             large: VecDeque::new(),
+            later: VecDeque::new(),
+            recent: HashSet::new(),
+            moved: HashMap::new(),
+            not_own: HashSet::new(),
             flights: HashMap::new(),
             busy: HashSet::new(),
             bulk: HashMap::new(),
@@ -196,6 +211,7 @@ impl Controller {
             stalled: HashMap::new(),
             last_ticket: 0,
             replan: false,
+            stale: false,
             conflicts: Vec::new(),
             paused: false,
             guard: Guard::default(),
@@ -367,8 +383,7 @@ impl Controller {
                 self.ask(Side::Here, Ask::Abandon { ticket });
             }
         }
-        self.queue.clear();
-        self.large.clear();
+        self.clear_queues();
         self.replan = true;
         self.retry_later();
     }
@@ -401,116 +416,6 @@ impl Controller {
         Some(flight)
     }
 
-    fn hear(&mut self, side: Side, tell: Tell) {
-        match tell {
-            Tell::Changes(changes) => self.changes(side, changes),
-            Tell::Scanned { whole, .. } => {
-                let known = self.known(side);
-                let incoming = known.incoming.take();
-                if whole {
-                    known.tree = incoming.unwrap_or_else(Node::folder);
-                }
-                known.ready = true;
-                known.lost = None;
-                self.replan = true;
-            }
-            Tell::Lost { reason } => {
-                let known = self.known(side);
-                known.ready = false;
-                known.lost = Some(reason);
-                self.look_at = Some(Instant::now() + LOOK_FOR_ROOT);
-            }
-            Tell::Contents(contents) => self.contents(side, contents),
-            Tell::Piece { ticket, data } => self.piece(ticket, data),
-            Tell::Outcomes(outcomes) => self.outcomes(outcomes),
-            Tell::Begun { ticket, have } => self.begun(ticket, have),
-            Tell::Written { ticket, length } => self.written(ticket, length),
-            Tell::Chunks { ticket, chunks } => self.chunks(side, ticket, chunks),
-            Tell::Barrier { ticket } => {
-                for flush in &mut self.flushes {
-                    flush.waiting.remove(&ticket);
-                }
-            }
-            Tell::Settled { .. } => {}
-            Tell::Undone { ticket, undone } => self.undone(ticket, undone),
-            Tell::Note(note) => self.note(&note),
-        }
-    }
-
-    fn changes(&mut self, side: Side, changes: Vec<Change>) {
-        let live = self.known(side).incoming.is_none();
-        for mut change in changes {
-            let is_folder = change.now == Now::Leaf(Leaf::Folder);
-            // The far side may not name what this side keeps apart.
-            if side == Side::There && change.now != Now::Gone && self.patterns.covers(&change.path, is_folder) {
-                change.now = Now::Apart(super::tree::Apart::Ignored);
-            }
-            let known = self.known(side);
-            match &mut known.incoming {
-                Some(tree) => tree.take(&change),
-                None => known.tree.take(&change),
-            }
-            self.stalled.remove(&(side.other(), change.path.clone()));
-            self.stalled.remove(&(side, change.path));
-        }
-        if live {
-            self.replan = true;
-            self.changed_at.get_or_insert_with(Instant::now);
-        }
-    }
-
-    pub(super) fn outcomes(&mut self, outcomes: Vec<(Ticket, Outcome)>) {
-        let mut agreements: Vec<Agreement> = Vec::new();
-        for (ticket, outcome) in outcomes {
-            let Some(flight) = self.land(ticket) else { continue };
-            self.bulk.remove(&ticket);
-            let Flight { to, step, .. } = flight;
-            match outcome {
-                Outcome::Done | Outcome::Stays => {
-                    match (outcome, &step.new) {
-                        (Outcome::Done, None) => self.known(to).tree.set(&step.path, None),
-                        (_, None) => {}
-                        (_, leaf) => self.known(to).tree.set_leaf(&step.path, leaf.as_ref()),
-                    }
-                    self.known(to).settled = false;
-                    self.stalled.remove(&(to, step.path.clone()));
-                    self.guard.add_deleted(u64::from(step.new.is_none()));
-                    agreements.push((step.path, step.new));
-                }
-                Outcome::NeedsContent => self.queue.push_front((to, step)),
-                Outcome::Refused => self.stall(to, step.path, None),
-                Outcome::Failed(reason) => self.stall(to, step.path, Some(reason)),
-            }
-        }
-        self.agree(agreements);
-    }
-
-    /// Leaves a path for a while.
-    pub(super) fn stall(&mut self, to: Side, path: TreePath, reason: Option<String>) {
-        let now = Instant::now();
-        let first = Stalled { times: 0, until: now, reason: None };
-        let stalled = self.stalled.entry((to, path)).or_insert(first);
-        let wait = if reason.is_some() { 1000 } else { 10 };
-        stalled.until = now + Duration::from_millis((wait << stalled.times.min(9)).min(30_000));
-        stalled.times += 1;
-        stalled.reason = reason;
-        self.replan = true;
-    }
-
-    /// Both sides have these now.
-    fn agree(&mut self, agreements: Vec<Agreement>) {
-        if agreements.is_empty() {
-            return;
-        }
-        for (path, leaf) in &agreements {
-            self.base.set_leaf(path, leaf.as_ref());
-        }
-        if let Err(failure) = self.journal.add(&agreements) {
-            // Without it, the next start asks more questions than it would need to, and loses nothing.
-            self.note(&failure.chain().join(": "));
-        }
-    }
-
     fn work(&mut self) {
         let may = self.here.ready && self.there.ready && !self.paused && self.guard.held().is_none();
         if may && self.replan {
@@ -519,8 +424,15 @@ impl Controller {
         if may && self.guard.held().is_none() {
             self.issue();
         }
+        // A plan made while steps were under way did not know how they would end.
+        if may && self.stale && self.backlog() == 0 && self.guard.held().is_none() {
+            self.plan();
+            self.issue();
+        }
         self.finish_flushes();
         if self.is_idle() {
+            self.recent.clear();
+            self.not_own.clear();
             if let Some(changed) = self.changed_at.take() {
                 self.last_latency = Some(changed.elapsed());
             }
@@ -538,128 +450,15 @@ impl Controller {
         }
     }
 
-    fn plan(&mut self) {
-        self.replan = false;
-        let now = Instant::now();
-        let mode = self.start.mode;
-        let plan = reconcile(&self.base, &self.here.tree, &self.there.tree, &|_| mode);
-        self.conflicts = plan.conflicts;
-        let deletions = |steps: &[Step]| steps.iter().filter(|step| step.new.is_none()).count() as u64;
-        let deleted = deletions(&plan.here).max(deletions(&plan.there));
-        if let Err(reason) = self.guard.judge(&self.base, &self.here.tree, &self.there.tree, deleted) {
-            self.guard.hold(reason);
-            self.replan = true;
-            return;
-        }
-        self.agree(plan.agreed.into_iter().map(|step| (step.path, step.new)).collect());
-        self.queue.clear();
-        self.large.clear();
-        let mut stalled = std::mem::take(&mut self.stalled);
-        let steps = plan.here.into_iter().map(|step| (Side::Here, step));
-        for (side, step) in steps.chain(plan.there.into_iter().map(|step| (Side::There, step))) {
-            let key = (side, step.path.clone());
-            let mut waits = self.busy.contains(&key);
-            // Those that no plan wants any more are forgotten.
-            if let Some(entry) = stalled.remove(&key) {
-                waits |= entry.until > now;
-                self.again_at = self.again_at.into_iter().chain((entry.until > now).then_some(entry.until)).min();
-                self.stalled.insert(key, entry);
-            }
-            if !waits {
-                self.queue.push_back((side, step));
-            }
-        }
-        share(&mut self.base, &mut self.here.tree, &mut self.there.tree);
-    }
-
     pub(super) fn is_idle(&self) -> bool {
-        let nothing_to_do = self.queue.is_empty() && self.large.is_empty() && self.flights.is_empty() && !self.replan;
-        let nothing_waits =
-            self.stalled.values().all(|stalled| stalled.reason.is_some() || stalled.times > MOST_REFUSALS);
+        let nothing_to_do = self.backlog() == 0 && !self.replan && !self.stale;
+        let nothing_waits = self.stalled.values().all(|stalled| stalled.reason.is_some());
         self.here.ready && self.there.ready && nothing_to_do && nothing_waits
     }
 
     pub(super) fn note(&mut self, text: &str) {
         if !self.notes.iter().any(|note| note == text) {
             self.notes.push(text.to_owned());
-        }
-    }
-
-    pub(super) fn flush(&mut self, reply: oneshot::Sender<Result<()>>) {
-        let mut waiting = HashSet::new();
-        for side in [Side::Here, Side::There] {
-            if self.known(side).ready {
-                let ticket = self.ticket();
-                waiting.insert(ticket);
-                self.ask(side, Ask::Barrier { ticket });
-            }
-        }
-        self.flushes.push(Flush { waiting, reply });
-    }
-
-    fn finish_flushes(&mut self) {
-        let stopped = match self.state() {
-            SyncState::Paused => Some("file sync is paused".to_owned()),
-            SyncState::Waiting { reason } => Some(reason),
-            _ => None,
-        };
-        let idle = self.is_idle();
-        let linked = self.link.is_some();
-        for mut flush in std::mem::take(&mut self.flushes) {
-            if let Some(reason) = &stopped {
-                let failure = Failure::new(format!("what was saved may not be on the other side: {reason}"));
-                let _ = flush.reply.send(Err(failure.hint("see `devenv sync status`, then `devenv sync resume`")));
-                continue;
-            }
-            if !linked {
-                // The scan after the next connect sees all that was saved until then.
-                flush.waiting.clear();
-            }
-            match idle && flush.waiting.is_empty() {
-                true => drop(flush.reply.send(Ok(()))),
-                false => self.flushes.push(flush),
-            }
-        }
-    }
-
-    /// Tells of the first copy as of a transfer.
-    fn tell_progress(&mut self, done: bool) {
-        use crate::model::Event;
-        let id = format!("sync {}", self.start.root.display());
-        let left = self.backlog();
-        match (self.announced, done) {
-            (None, false) if !self.first_done && left > 0 => {
-                self.announced = Some(left);
-                let label = format!("copying {}", self.start.root.display());
-                self.start.events.send(Event::TransferBegan { id, label, total_bytes: Some(left) });
-            }
-            (Some(total), false) => {
-                self.start.events.send(Event::TransferAt { id, done_bytes: total.saturating_sub(left) });
-            }
-            (Some(_), true) => {
-                self.announced = None;
-                let label = format!("{} is the same on both sides", self.start.root.display());
-                self.start.events.send(Event::TransferEnded { id, label });
-            }
-            (None, _) => {}
-        }
-    }
-}
-
-/// A session that cannot even begin says so to whoever asks.
-async fn refuse(failure: Failure, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let reason = failure.chain().join(": ");
-    while let Some(command) = commands.recv().await {
-        let refusal = || Failure::new(reason.clone());
-        match command {
-            Command::Status(reply) => {
-                let state = SyncState::Failed { reason: reason.clone() };
-                let _ = reply.send(SyncStatus { state, ..SyncStatus::default() });
-            }
-            Command::Flush(reply) => drop(reply.send(Err(refusal()))),
-            Command::Resolve { reply, .. } | Command::Undo(reply) => drop(reply.send(Err(refusal()))),
-            Command::Stop => return,
-            Command::Pause | Command::Resume | Command::Reset => {}
         }
     }
 }

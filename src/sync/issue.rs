@@ -38,7 +38,8 @@ impl Controller {
         let (mut here, mut there) = (Batch::default(), Batch::default());
         while self.flight_bytes < MOST_FLIGHT_BYTES {
             let Some((to, step)) = self.queue.pop_front() else { break };
-            let content = content_of(&step).copied();
+            let own = self.own_copy(to, &step);
+            let content = content_of(&step).copied().filter(|_| own.is_none());
             if content.is_some_and(|file| file.size_bytes > LARGE_FILE_BYTES) {
                 self.large.push_back((to, step));
                 continue;
@@ -56,9 +57,9 @@ impl Controller {
                     hash: file.hash,
                     size_bytes: file.size_bytes,
                 }),
-                None => batch.orders.push(order(ticket, &step, Body::None)),
+                None => batch.orders.push(order(ticket, &step, own.map_or(Body::None, Body::Own))),
             }
-            self.fly(ticket, Flight { to, step, bytes, doing: content.is_none() });
+            self.fly(ticket, Flight { to, step, bytes, doing: content.is_none(), alone: false });
             if here.bytes > BATCH_BYTES {
                 self.send_batch(Side::Here, std::mem::take(&mut here));
             }
@@ -69,6 +70,7 @@ impl Controller {
         self.send_batch(Side::Here, here);
         self.send_batch(Side::There, there);
         self.issue_large();
+        self.next_phase();
     }
 
     pub(super) fn fly(&mut self, ticket: Ticket, flight: Flight) {
@@ -111,7 +113,8 @@ impl Controller {
 
     /// Steps that are known and not done.
     pub(super) fn backlog(&self) -> u64 {
-        (self.queue.len() + self.large.len() + self.flights.len()) as u64
+        let later: usize = self.later.iter().map(|phase| phase.len()).sum();
+        (self.queue.len() + self.large.len() + self.flights.len() + later) as u64
     }
 }
 

@@ -24,6 +24,7 @@ pub const DEFAULTS: &[&str] = &[
     ".#*",
     "\\#*#",
     "4913",
+    "**/.git/**/*.lock",
 ];
 
 /// A folder of this name at the top of a tree is sync's own.
@@ -80,6 +81,8 @@ mod tests {
             ("#x#", false, true),
             (".env", false, false),
             (".git", true, false),
+            (".git/index.lock", false, true),
+            ("Cargo.lock", false, false),
         ] {
             assert_eq!(plain.is_apart(&path.into(), is_folder), apart, "{path}");
         }

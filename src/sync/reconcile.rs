@@ -42,8 +42,16 @@ pub struct Plan {
     pub conflicts: Vec<TreePath>,
 }
 
+/// Which way changes of a path go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Session(SyncDirection),
+    /// To the other side only, and what the other side changes by itself stays as it is there.
+    NotBack,
+}
+
 /// Which way changes go, path by path.
-pub type Directions<'a> = &'a dyn Fn(&TreePath) -> SyncDirection;
+pub type Directions<'a> = &'a dyn Fn(&TreePath) -> Way;
 
 /// Plans a round.
 pub fn reconcile(base: &Node, here: &Node, there: &Node, directions: Directions<'_>) -> Plan {
@@ -163,9 +171,10 @@ impl Round<'_> {
             return own.is_some();
         }
         match (self.directions)(path) {
-            SyncDirection::TwoWay => self.go_two_way(path, base, here, there),
-            SyncDirection::OneWay => self.go_one_way(path, base, here, there, false),
-            SyncDirection::Mirror => self.go_one_way(path, base, here, there, true),
+            Way::Session(SyncDirection::TwoWay) => self.go_two_way(path, base, here, there),
+            Way::NotBack if own == was => true,
+            Way::NotBack | Way::Session(SyncDirection::OneWay) => self.go_one_way(path, base, here, there, false),
+            Way::Session(SyncDirection::Mirror) => self.go_one_way(path, base, here, there, true),
         }
     }
 

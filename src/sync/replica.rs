@@ -138,7 +138,11 @@ impl Replica {
             match old {
                 Some(Node::Folder(_)) if !deep => return Ok(()),
                 _ => match handle.enter(name) {
-                    Ok(folder) => new = Some(scanner.read_all(folder, path, old)?),
+                    Ok(folder) => match scanner.read_all(folder, path, old) {
+                        Ok(node) => new = Some(node),
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => new = None,
+                        Err(error) => return Err(error),
+                    },
                     Err(_) => new = None,
                 },
             }

@@ -97,6 +97,11 @@ impl Worker {
                 break;
             }
         }
+        self.save_seen();
+    }
+
+    /// Keeps what was read, so that the next start need not read it again.
+    fn save_seen(&self) {
         let _ = save(&self.replica.state.join(SEEN), &Listed::from(self.replica.tree()));
     }
 
@@ -146,6 +151,8 @@ impl Worker {
             let watch = self.watch.as_ref();
             let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
             if self.replica.refresh(&path, whole, &on_folder, &mut changes).is_err() {
+                // What was seen until now is known here, so it has to be told.
+                self.tell_changes(changes)?;
                 return self.rescan();
             }
             covered = whole.then_some(path).or(covered);
@@ -349,6 +356,7 @@ impl Worker {
 
     fn settle(&mut self, ticket: Ticket) -> Told {
         if std::mem::take(&mut self.dirty) {
+            self.save_seen();
             let settled = self.replica.root.sync_file_system().and_then(|()| self.replica.trash.close_batch());
             if let Err(error) = settled {
                 self.tell(Tell::Note(format!("cannot settle {}: {error}", self.replica.root_path.display())))?;

@@ -121,7 +121,7 @@ pub fn ask(folder: &Path, line: &str) -> String {
     let end = Instant::now() + PATIENCE;
     loop {
         let asked = Blocking::connect(folder.join("host.sock")).and_then(|mut stream| {
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(PATIENCE / 2))?;
             stream.write_all(format!("{line}\n").as_bytes())?;
             let mut answer = String::new();
             BufReader::new(stream).read_line(&mut answer)?;
@@ -129,7 +129,8 @@ pub fn ask(folder: &Path, line: &str) -> String {
         });
         match asked {
             Ok(answer) if !answer.is_empty() => return answer.trim_end().to_owned(),
-            _ => assert!(Instant::now() < end, "no answer to {line}: {asked:?}"),
+            _ if Instant::now() > end => return format!("no answer to {line}: {asked:?}"),
+            _ => {}
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -98,7 +98,10 @@ impl Storms {
                 let status: SyncStatus = serde_json::from_str(&ask(self.folder.path(), "status")).unwrap();
                 break status;
             }
-            assert!(Instant::now() < end, "{what}: {answer}");
+            if Instant::now() > end {
+                let status = ask(self.folder.path(), "status");
+                self.fail(&format!("{what}: {answer} {status}"));
+            }
             ask(self.folder.path(), "resume");
         };
         let (here, there) = (tree(&self.at("here")), tree(&self.at("there")));

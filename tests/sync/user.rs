@@ -44,7 +44,11 @@ impl User {
             5..8 => self.edit(&path, random, oracle),
             8 | 9 => self.append(&path, random, oracle),
             10 | 11 => self.save_by_rename(&path, random, oracle),
-            12 => fs::rename(&path, self.any_path(random).with_extension("moved")),
+            12 => {
+                let to = self.any_path(random).with_extension("moved");
+                let _ = self.throw_away(&to, oracle);
+                fs::rename(&path, to)
+            }
             13 | 14 => self.throw_away(&path, oracle),
             15 => fs::metadata(&path).and_then(|facts| {
                 let mode = if facts.is_dir() { 0o755 } else { [0o644, 0o755, 0o600, 0o664][random.below(4) as usize] };
@@ -114,6 +118,7 @@ impl User {
         }
         let content = self.content(random);
         let temporary = path.with_extension("tmp");
+        let _ = self.throw_away(&temporary, oracle);
         fs::write(&temporary, &content)?;
         oracle.wrote(&content);
         self.throw_away(path, oracle)?;

@@ -3,7 +3,7 @@
 
 use crate::model::sync::SyncDirection;
 use crate::sync::path::TreePath;
-use crate::sync::reconcile::{Plan, Side, Step, is_phantom, reconcile};
+use crate::sync::reconcile::{Plan, Side, Step, Way, is_phantom, reconcile};
 use crate::sync::tree::{Apart, File, Folder, Leaf, Node, Stamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -123,8 +123,8 @@ fn record(base: &mut Node, step: &Step) {
     }
 }
 
-fn both(_: &TreePath) -> SyncDirection {
-    SyncDirection::TwoWay
+fn both(_: &TreePath) -> Way {
+    Way::Session(SyncDirection::TwoWay)
 }
 
 fn round(base: &mut Node, here: &mut Node, there: &mut Node) -> Plan {
@@ -298,12 +298,12 @@ proptest! {
         edit(&mut there, &two);
         let direction = if mirror { SyncDirection::Mirror } else { SyncDirection::OneWay };
         for _ in 0..2 {
-            let plan = reconcile(&agreed, &here, &there, &|_| direction);
+            let plan = reconcile(&agreed, &here, &there, &|_| Way::Session(direction));
             prop_assert!(plan.here.is_empty());
             plan.agreed.iter().for_each(|step| record(&mut agreed, step));
             plan.there.iter().filter(|step| apply(&mut there, step)).for_each(|step| record(&mut agreed, step));
         }
-        let last = reconcile(&agreed, &here, &there, &|_| direction);
+        let last = reconcile(&agreed, &here, &there, &|_| Way::Session(direction));
         prop_assert!(last.there.is_empty() && last.agreed.is_empty(), "{:?}", last);
         let (here_flat, there_flat) = (flat(&here), flat(&there));
         let mut apart = Vec::new();

@@ -50,11 +50,11 @@ async fn two_trees_become_one_in_both_directions() {
 #[tokio::test]
 async fn conflicts_are_listed_left_alone_and_ended_by_choice() {
     let world = World::new();
-    for name in ["ours", "theirs", "same", "free"] {
+    for name in ["both", "ours", "theirs", "same", "free"] {
         write(&world.here(name), "0");
     }
     world.once().await;
-    for name in ["ours", "theirs"] {
+    for name in ["both", "ours", "theirs"] {
         write(&world.here(name), "here");
         write(&world.there(name), "there");
     }
@@ -66,17 +66,20 @@ async fn conflicts_are_listed_left_alone_and_ended_by_choice() {
     flush(&session).await;
     let status = session.status().await;
     let names: Vec<_> = status.conflicts.iter().map(|conflict| conflict.path.as_str()).collect();
-    assert_eq!(names, ["ours", "theirs"]);
+    assert_eq!(names, ["both", "ours", "theirs"]);
     assert_eq!(fs::read_to_string(world.here("ours")).unwrap(), "here");
     assert_eq!(fs::read_to_string(world.there("ours")).unwrap(), "there");
     assert_eq!(fs::read_to_string(world.here("free")).unwrap(), "2");
     assert_eq!(session.resolve(SyncChoice::Ours, "ours").await.unwrap(), 1);
+    assert_eq!(session.resolve(SyncChoice::Both, "both").await.unwrap(), 1);
     assert_eq!(session.resolve(SyncChoice::Theirs, "*").await.unwrap(), 1);
     flush(&session).await;
     assert_eq!(session.status().await.conflict_count, 0);
     world.assert_equal();
     assert_eq!(fs::read_to_string(world.there("ours")).unwrap(), "here");
     assert_eq!(fs::read_to_string(world.here("theirs")).unwrap(), "there");
+    assert_eq!(fs::read_to_string(world.there("both")).unwrap(), "here");
+    assert_eq!(fs::read_to_string(world.here("both.theirs-1")).unwrap(), "there");
     world.stop(session).await;
 }
 
@@ -196,5 +199,48 @@ async fn undo_brings_back_what_the_other_side_replaced_or_deleted() {
     world.assert_equal();
     assert_eq!(fs::read_to_string(world.there("a/changed")).unwrap(), "mine");
     assert_eq!(fs::read_to_string(world.there("a/deleted")).unwrap(), "mine");
+    world.stop(session).await;
+}
+
+#[tokio::test]
+async fn git_crosses_but_what_it_runs_does_not_come_back() {
+    let world = World::new();
+    for name in ["config", "HEAD", "index", "index.lock", "hooks/pre-commit", "objects/ab/cd", "refs/heads/config"] {
+        write(&world.here(".git").join(name), "host");
+    }
+    fs::remove_file(world.here(".git/index.lock")).unwrap();
+    world.once().await;
+    world.assert_equal();
+    write(&world.there(".git/config"), "[core]\n\tfsmonitor = evil");
+    write(&world.there(".git/hooks/post-checkout"), "evil");
+    write(&world.there(".git/HEAD"), "box");
+    write(&world.there("sub/.git"), "gitdir: ../evil");
+    world.once().await;
+    assert_eq!(fs::read_to_string(world.here(".git/config")).unwrap(), "host");
+    assert_eq!(fs::read_to_string(world.here(".git/HEAD")).unwrap(), "box");
+    assert!(!world.here(".git/hooks/post-checkout").exists() && !world.here("sub/.git").exists());
+    write(&world.here(".git/config"), "newer");
+    world.once().await;
+    assert_eq!(fs::read_to_string(world.there(".git/config")).unwrap(), "newer");
+}
+
+#[tokio::test]
+async fn moved_content_and_special_names_arrive() {
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::new();
+    write(&world.here("a/large"), &"z".repeat(2 << 20));
+    let odd = std::ffi::OsStr::from_bytes(b"not utf-8 \xff\n");
+    fs::write(world.here("a").join(odd), "x").unwrap();
+    write(&world.here(&"n".repeat(255)), "long");
+    let session = world.start();
+    flush(&session).await;
+    fs::rename(world.here("a"), world.here("b")).unwrap();
+    flush(&session).await;
+    world.assert_equal();
+    assert!(world.there("b").join(odd).exists() && !world.there("a").exists());
+    std::os::unix::net::UnixListener::bind(world.there("socket")).unwrap();
+    flush(&session).await;
+    let status = session.status().await;
+    assert_eq!((status.skipped_count, status.skipped[0].path.as_str()), (1, "socket"));
     world.stop(session).await;
 }

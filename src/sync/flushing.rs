@@ -1,0 +1,88 @@
+//! Answers those who wait: for a flush, for the first copy, or for a session that cannot begin.
+
+use super::controller::{Command, Controller, Flush};
+use super::message::Ask;
+use super::reconcile::Side;
+use crate::model::sync::{SyncState, SyncStatus};
+use crate::model::{Event, Failure, Result};
+use std::collections::HashSet;
+use tokio::sync::{mpsc, oneshot};
+
+impl Controller {
+    pub(super) fn flush(&mut self, reply: oneshot::Sender<Result<()>>) {
+        let mut waiting = HashSet::new();
+        for side in [Side::Here, Side::There] {
+            if self.known(side).ready {
+                let ticket = self.ticket();
+                waiting.insert(ticket);
+                self.ask(side, Ask::Barrier { ticket });
+            }
+        }
+        self.flushes.push(Flush { waiting, reply });
+    }
+
+    pub(super) fn finish_flushes(&mut self) {
+        let stopped = match self.state() {
+            SyncState::Paused => Some("file sync is paused".to_owned()),
+            SyncState::Waiting { reason } => Some(reason),
+            _ => None,
+        };
+        let idle = self.is_idle();
+        let linked = self.link.is_some();
+        for mut flush in std::mem::take(&mut self.flushes) {
+            if let Some(reason) = &stopped {
+                let failure = Failure::new(format!("what was saved may not be on the other side: {reason}"));
+                let _ = flush.reply.send(Err(failure.hint("see `devenv sync status`, then `devenv sync resume`")));
+                continue;
+            }
+            if !linked {
+                // The scan after the next connect sees all that was saved until then.
+                flush.waiting.clear();
+            }
+            match idle && flush.waiting.is_empty() {
+                true => drop(flush.reply.send(Ok(()))),
+                false => self.flushes.push(flush),
+            }
+        }
+    }
+
+    /// Tells of the first copy as of a transfer.
+    pub(super) fn tell_progress(&mut self, done: bool) {
+        let id = format!("sync {}", self.start.root.display());
+        let left = self.backlog();
+        match (self.announced, done) {
+            (None, false) if !self.first_done && left > 0 => {
+                self.announced = Some(left);
+                let label = format!("copying {}", self.start.root.display());
+                self.start.events.send(Event::TransferBegan { id, label, total_bytes: Some(left) });
+            }
+            (Some(total), false) => {
+                self.start.events.send(Event::TransferAt { id, done_bytes: total.saturating_sub(left) });
+            }
+            (Some(_), true) => {
+                self.announced = None;
+                let label = format!("{} is the same on both sides", self.start.root.display());
+                self.start.events.send(Event::TransferEnded { id, label });
+            }
+            (None, _) => {}
+        }
+    }
+}
+
+/// A session that cannot even begin says so to whoever asks.
+pub(super) async fn refuse(failure: Failure, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let reason = failure.chain().join(": ");
+    while let Some(command) = commands.recv().await {
+        let refusal = || Failure::new(reason.clone());
+        match command {
+            Command::Status(reply) => {
+                let state = SyncState::Failed { reason: reason.clone() };
+                let _ = reply.send(SyncStatus { state, ..SyncStatus::default() });
+            }
+            Command::Flush(reply) => drop(reply.send(Err(refusal()))),
+            Command::Resolve { reply, .. } | Command::Undo(reply) => drop(reply.send(Err(refusal()))),
+            Command::Stop => return,
+            Command::Pause | Command::Resume | Command::Reset => {}
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the replicas tell, taken in.
+
+use super::controller::{Controller, Flight, LOOK_FOR_ROOT, Stalled};
+use super::message::{Outcome, Tell, Ticket};
+use super::path::TreePath;
+use super::reconcile::Side;
+use super::store::Agreement;
+use super::tree::{Apart, Change, Leaf, Node, Now};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A step that was refused more often than this is no reason to wait for.
+const MOST_REFUSALS: u32 = 8;
+/// More changes than this at once are no edit that somebody waits for.
+const MOST_RECENT: usize = 1000;
+
+impl Controller {
+    pub(super) fn hear(&mut self, side: Side, tell: Tell) {
+        match tell {
+            Tell::Changes(changes) => self.changes(side, changes),
+            Tell::Scanned { whole, .. } => {
+                let known = self.known(side);
+                let incoming = known.incoming.take();
+                if whole {
+                    known.tree = incoming.unwrap_or_else(Node::folder);
+                }
+                known.ready = true;
+                known.lost = None;
+                self.replan = true;
+            }
+            Tell::Lost { reason } => {
+                let known = self.known(side);
+                known.ready = false;
+                known.lost = Some(reason);
+                self.look_at = Some(Instant::now() + LOOK_FOR_ROOT);
+            }
+            Tell::Contents(contents) => self.contents(side, contents),
+            Tell::Piece { ticket, data } => self.piece(ticket, data),
+            Tell::Outcomes(outcomes) => self.outcomes(outcomes),
+            Tell::Begun { ticket, have } => self.begun(ticket, have),
+            Tell::Written { ticket, length } => self.written(ticket, length),
+            Tell::Chunks { ticket, chunks } => self.chunks(side, ticket, chunks),
+            Tell::Barrier { ticket } => {
+                for flush in &mut self.flushes {
+                    flush.waiting.remove(&ticket);
+                }
+            }
+            Tell::Settled { .. } => {}
+            Tell::Undone { ticket, undone } => self.undone(ticket, undone),
+            Tell::Note(note) => self.note(&note),
+        }
+    }
+
+    fn changes(&mut self, side: Side, changes: Vec<Change>) {
+        let live = self.known(side).incoming.is_none();
+        for mut change in changes {
+            let is_folder = change.now == Now::Leaf(Leaf::Folder);
+            // The far side may not name what this side keeps apart.
+            if side == Side::There && change.now != Now::Gone && self.patterns.covers(&change.path, is_folder) {
+                change.now = Now::Apart(Apart::Ignored);
+            }
+            let known = self.known(side);
+            match &mut known.incoming {
+                Some(tree) => tree.take(&change),
+                None => known.tree.take(&change),
+            }
+            self.stalled.remove(&(side.other(), change.path.clone()));
+            self.stalled.remove(&(side, change.path.clone()));
+            if live && self.recent.len() < MOST_RECENT {
+                self.recent.insert(change.path);
+            }
+        }
+        if live {
+            self.replan = true;
+            self.changed_at.get_or_insert_with(Instant::now);
+        }
+    }
+
+    pub(super) fn outcomes(&mut self, outcomes: Vec<(Ticket, Outcome)>) {
+        let mut agreements: Vec<Agreement> = Vec::new();
+        for (ticket, outcome) in outcomes {
+            let Some(flight) = self.land(ticket) else { continue };
+            self.bulk.remove(&ticket);
+            let Flight { to, step, alone, .. } = flight;
+            match outcome {
+                Outcome::Done | Outcome::Stays => {
+                    match (outcome, &step.new) {
+                        (Outcome::Done, None) => self.known(to).tree.set(&step.path, None),
+                        (_, None) => {}
+                        (_, leaf) => self.known(to).tree.set_leaf(&step.path, leaf.as_ref()),
+                    }
+                    self.known(to).settled = false;
+                    self.stalled.remove(&(to, step.path.clone()));
+                    self.guard.add_deleted(u64::from(step.new.is_none()));
+                    match alone {
+                        true => self.replan = true,
+                        false => agreements.push((step.path, step.new)),
+                    }
+                }
+                Outcome::NeedsContent if alone => {}
+                Outcome::NeedsContent => {
+                    self.not_own.insert(step.path.clone());
+                    self.queue.push_front((to, step));
+                }
+                Outcome::Refused => self.stall(to, step.path, None),
+                Outcome::Failed(reason) => self.stall(to, step.path, Some(reason)),
+            }
+        }
+        self.agree(agreements);
+    }
+
+    /// Leaves a path for a while.
+    pub(super) fn stall(&mut self, to: Side, path: TreePath, reason: Option<String>) {
+        let now = Instant::now();
+        let first = Stalled { times: 0, until: now, reason: None };
+        let stalled = self.stalled.entry((to, path)).or_insert(first);
+        let wait = if reason.is_some() { 1000 } else { 10 };
+        stalled.until = now + Duration::from_millis((wait << stalled.times.min(9)).min(30_000));
+        stalled.times += 1;
+        let endless = stalled.times > MOST_REFUSALS;
+        stalled.reason = reason.or_else(|| endless.then(|| "it changes whenever it is about to be updated".to_owned()));
+        self.replan = true;
+    }
+
+    /// Both sides have these now.
+    pub(super) fn agree(&mut self, agreements: Vec<Agreement>) {
+        if agreements.is_empty() {
+            return;
+        }
+        for (path, leaf) in &agreements {
+            self.base.set_leaf(path, leaf.as_ref());
+        }
+        if let Err(failure) = self.journal.add(&agreements) {
+            // Without it, the next start asks more questions than it would need to, and loses nothing.
+            self.note(&failure.chain().join(": "));
+        }
+    }
+}

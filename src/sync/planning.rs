@@ -1,0 +1,131 @@
+//! Turns what reconcile says into queues: what was edited last first, git's references after its objects, and what the
+//! receiver has under another name not at all.
+
+use super::controller::Controller;
+use super::git::{Phase, is_git_folder, is_run_by_git, phase};
+use super::issue::content_of;
+use super::path::TreePath;
+use super::reconcile::{Side, Step, Way, reconcile};
+use super::tree::{Leaf, share};
+use crate::model::sync::SyncDirection;
+use std::collections::{HashMap, VecDeque};
+use tokio::time::Instant;
+
+/// Shorter queues are done before anybody notices their order.
+const SHORT_QUEUE: usize = 200;
+
+impl Controller {
+    /// Compares the trees and fills the queues.
+    pub(super) fn plan(&mut self) {
+        self.replan = false;
+        self.stale = !self.flights.is_empty();
+        let mode = self.start.mode;
+        let there = &self.there.tree;
+        let way = |path: &TreePath| {
+            let odd_git = is_git_folder(path) && there.get(path).is_some_and(|node| !node.is_folder());
+            match mode {
+                SyncDirection::TwoWay if odd_git || is_run_by_git(path) => Way::NotBack,
+                mode => Way::Session(mode),
+            }
+        };
+        let plan = reconcile(&self.base, &self.here.tree, there, &way);
+        self.conflicts = plan.conflicts;
+        let deletions = |steps: &[Step]| steps.iter().filter(|step| step.new.is_none()).count() as u64;
+        let deleted = deletions(&plan.here).max(deletions(&plan.there));
+        if let Err(reason) = self.guard.judge(&self.base, &self.here.tree, &self.there.tree, deleted) {
+            self.guard.hold(reason);
+            self.replan = true;
+            return;
+        }
+        self.agree(plan.agreed.into_iter().map(|step| (step.path, step.new)).collect());
+        let here = plan.here.into_iter().map(|step| (Side::Here, step));
+        let steps = here.chain(plan.there.into_iter().map(|step| (Side::There, step))).collect();
+        self.enqueue(steps);
+        share(&mut self.base, &mut self.here.tree, &mut self.there.tree);
+    }
+
+    fn enqueue(&mut self, steps: Vec<(Side, Step)>) {
+        self.clear_queues();
+        self.find_moved(&steps);
+        let now = Instant::now();
+        let mut stalled = std::mem::take(&mut self.stalled);
+        let (mut references, mut leftovers) = (VecDeque::new(), VecDeque::new());
+        for (side, step) in steps {
+            let key = (side, step.path.clone());
+            let mut waits = self.busy.contains(&key);
+            // Those that no plan wants any more are forgotten.
+            if let Some(entry) = stalled.remove(&key) {
+                waits |= entry.until > now;
+                self.again_at = self.again_at.into_iter().chain((entry.until > now).then_some(entry.until)).min();
+                self.stalled.insert(key, entry);
+            }
+            if !waits {
+                let queue = match phase(&step) {
+                    Phase::First => &mut self.queue,
+                    Phase::References => &mut references,
+                    Phase::Leftovers => &mut leftovers,
+                };
+                queue.push_back((side, step));
+            }
+        }
+        self.later.extend([references, leftovers].into_iter().filter(|phase| !phase.is_empty()));
+        if self.queue.len() > SHORT_QUEUE && !self.recent.is_empty() {
+            self.put_recent_first();
+        }
+    }
+
+    fn put_recent_first(&mut self) {
+        let recent = &self.recent;
+        let is_above = |path: &TreePath| recent.iter().any(|recent| recent.is_within(path));
+        let (first, then): (VecDeque<_>, VecDeque<_>) = self.queue.drain(..).partition(|(_, step)| {
+            recent.contains(&step.path) || (step.new == Some(Leaf::Folder) && is_above(&step.path))
+        });
+        self.queue = first;
+        self.queue.extend(then);
+    }
+
+    /// Remembers where content that goes under one name is wanted under another.
+    fn find_moved(&mut self, steps: &[(Side, Step)]) {
+        self.moved.clear();
+        let gone: HashMap<_, _> = steps
+            .iter()
+            .filter_map(|(side, step)| match (&step.old, &step.new) {
+                (Some(Leaf::File(file)), None) if file.size_bytes > 0 => Some(((*side, file.hash), &step.path)),
+                _ => None,
+            })
+            .collect();
+        if gone.is_empty() {
+            return;
+        }
+        for (side, step) in steps {
+            if let Some(from) = content_of(step).and_then(|file| gone.get(&(*side, file.hash))) {
+                self.moved.insert((*side, step.path.clone()), (*from).clone());
+            }
+        }
+    }
+
+    /// Where the receiver of a step has its content already.
+    pub(super) fn own_copy(&self, to: Side, step: &Step) -> Option<TreePath> {
+        let from = self.moved.get(&(to, step.path.clone()))?;
+        (!self.not_own.contains(&step.path)).then(|| from.clone())
+    }
+
+    /// Begins what had to wait, when all before it is done.
+    pub(super) fn next_phase(&mut self) {
+        if self.queue.is_empty()
+            && self.large.is_empty()
+            && self.flights.is_empty()
+            && !self.replan
+            && let Some(next) = self.later.pop_front()
+        {
+            self.queue = next;
+            self.issue();
+        }
+    }
+
+    pub(super) fn clear_queues(&mut self) {
+        self.queue.clear();
+        self.large.clear();
+        self.later.clear();
+    }
+}
