@@ -14,6 +14,7 @@ const PROMISED: &[(&str, &[&str])] = &[
     ("docs/internals.md", &["Files", "Processes", "Namespaces", "Mounts", "Cgroups"]),
     ("docs/security.md", &["What a box can see", "What is not promised", "Reporting a weakness"]),
     ("docs/troubleshooting.md", &["User namespaces are refused", "A port is taken"]),
+    ("docs/vm.md", &["What is needed", "How it works", "Files", "Troubleshooting"]),
     ("docs/performance.md", &["How it is measured", "Figures"]),
     ("docs/remote.md", &["What is needed", "What is put there", "When it does not work"]),
     ("docs/limits.md", &["Kernel", "Images", "Network"]),

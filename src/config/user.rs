@@ -29,7 +29,8 @@ pub struct SettingsFile {
     pub vm: VmTable,
     /// How a registry is reached: `[registries."docker.io"]`.
     pub registries: BTreeMap<Placed<String>, RegistryTable>,
-    /// Proxies for pulling. Default: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment.
+    /// Proxies for pulling, and for boxes from their next start. Pulling without: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of
+    /// the environment.
     pub proxy: ProxyTable,
     /// This computer.
     pub host: HostTable,
@@ -85,7 +86,7 @@ pub struct ProxyTable {
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
 pub struct HostTable {
-    /// PEM files with certificates to trust besides the system's.
+    /// PEM files with certificates to trust besides the system's, when pulling and in boxes from their next start.
     pub ca_certificates: Vec<Placed<String>>,
 }
 

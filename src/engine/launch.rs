@@ -14,6 +14,9 @@ pub struct Launch {
     pub root: Root,
     /// Files written into the box before its first program runs, replacing what is there.
     pub files: Vec<WrittenFile>,
+    /// Certificates to trust besides the image's, as PEM texts.
+    #[serde(default)]
+    pub authorities: Vec<String>,
     /// The host's user, to be known in the box under the same name and numbers.
     pub account: Option<HostAccount>,
     /// Who the program runs as, by the box's own passwd and group files; `None`: as the spec says in numbers.

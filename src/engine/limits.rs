@@ -15,7 +15,8 @@ pub enum Hierarchy {
     One { root: PathBuf },
 }
 
-const MOUNTED_AT: &str = "/sys/fs/cgroup";
+/// Where the system mounts control groups.
+pub const MOUNTED_AT: &str = "/sys/fs/cgroup";
 
 /// Finds the hierarchy this process may use.
 ///
@@ -28,7 +29,7 @@ pub fn find() -> Result<Hierarchy> {
         let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
         return delegated(root, own).map(|base| Hierarchy::Two { base }).ok_or_else(|| {
             Failure::new("no control group is delegated to this user, so `resources` cannot be kept").hint(
-                "log in through systemd (a user manager delegates them), or run as root; `devenv doctor` tells more",
+                "a user manager of systemd delegates them (`loginctl enable-linger` starts one), or run as root; `devenv doctor` tells more",
             )
         });
     }

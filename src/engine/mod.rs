@@ -21,6 +21,8 @@ pub mod oci;
 pub mod payload;
 mod program;
 pub mod rootfs;
+pub mod scope;
 pub mod seccomp;
 pub mod security;
 pub mod spec;
+mod trust;

@@ -65,6 +65,9 @@ pub fn build(
     for file in &launch.files {
         tree.replace(&file.path, &file.content, file.mode)?;
     }
+    if !is_program {
+        super::trust::add(&tree, &launch.authorities)?;
+    }
     if let Some(account) = &launch.account {
         know_account(&tree, account)?;
     }

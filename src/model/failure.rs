@@ -19,6 +19,8 @@ pub enum Kind {
     NotFound,
     /// The box is there or could be, and does not run: exit code 1.
     NotRunning,
+    /// Somebody has to be asked (a password, whether a host is right), and nobody could be: exit code 1.
+    Unattended,
     /// Ctrl-C or SIGTERM stopped the work: exit code 130.
     Interrupted,
     /// A command exists but cannot be run: exit code 126 of `exec` and `shell`.

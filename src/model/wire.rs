@@ -49,6 +49,9 @@ pub struct NetworkPlan {
     pub prefix: u8,
     /// Resolvers for names that are not boxes; empty: the host's `/etc/resolv.conf`, read when it changes.
     pub dns: Vec<IpAddr>,
+    /// TCP ports of this computer's loopback that boxes reach at the router's address.
+    #[serde(default)]
+    pub loopback_ports: Vec<u16>,
     pub boxes: Vec<BoxNetwork>,
 }
 

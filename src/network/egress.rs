@@ -44,6 +44,20 @@ pub async fn serve_tcp(listener: TcpListener, inside: Network, pipes: Pipes) {
     .await;
 }
 
+/// Serves a listener that leads to `port` of this computer's loopback, until dropped.
+pub async fn serve_loopback(listener: TcpListener, port: u16, pipes: Pipes) {
+    accept_each(&listener, |from_box, _| {
+        let pipes = pipes.clone();
+        async move {
+            match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+                Ok(onward) => relay::join(from_box, onward, &pipes).await,
+                Err(_) => reset_on_close(&from_box),
+            }
+        }
+    })
+    .await;
+}
+
 async fn connect_onward(from_box: &TcpStream, inside: Network) -> io::Result<TcpStream> {
     let destination = socket::original_destination(from_box)?;
     if !may_reach(*destination.ip(), inside) {

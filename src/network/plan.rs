@@ -86,7 +86,13 @@ mod tests {
     }
 
     fn plan(boxes: Vec<BoxNetwork>) -> NetworkPlan {
-        NetworkPlan { subnet: Ipv4Addr::new(10, 1, 0, 0), prefix: 22, dns: Vec::new(), boxes }
+        NetworkPlan {
+            subnet: Ipv4Addr::new(10, 1, 0, 0),
+            prefix: 22,
+            dns: Vec::new(),
+            loopback_ports: Vec::new(),
+            boxes,
+        }
     }
 
     #[test]

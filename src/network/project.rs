@@ -35,6 +35,7 @@ pub struct Unfinished {
     ports: Prepared,
     names: BTreeMap<BoxName, Ipv4Addr>,
     resolvers: Vec<IpAddr>,
+    loopback_ports: Vec<u16>,
 }
 
 struct Attached {
@@ -162,7 +163,16 @@ impl ProjectNetwork {
         let namespaces = self.namespaces(plan, router.as_ref(), &come)?;
         let names = plan.boxes.iter().map(|wanted| (wanted.name.clone(), wanted.address)).collect();
         let resolvers = plan.dns.clone();
-        let rest = Unfinished { subnet, router, come, go: difference.go, ports: prepared, names, resolvers };
+        let rest = Unfinished {
+            subnet,
+            router,
+            come,
+            go: difference.go,
+            ports: prepared,
+            names,
+            resolvers,
+            loopback_ports: plan.loopback_ports.clone(),
+        };
         Ok((Begun { ports, notes, namespaces }, rest))
     }
 
@@ -190,9 +200,11 @@ impl ProjectNetwork {
         self.remove(&rest.go, old.as_ref()).await;
         self.boxes.extend(come);
         self.serve(rest.ports);
-        let Some(router) = &self.router else { return Ok(Vec::new()) };
+        let Some(router) = &mut self.router else { return Ok(Vec::new()) };
         router.set_names(rest.names, &rest.resolvers);
-        Ok(router.notes.clone())
+        let mut notes = router.notes.clone();
+        notes.extend(router.set_loopback_ports(&rest.loopback_ports, &self.pipes).await);
+        Ok(notes)
     }
 
     /// Takes boxes away. With another router, theirs is `old` and ends with it.

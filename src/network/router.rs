@@ -14,15 +14,17 @@ use crate::model::{BoxName, Failure, Result, Trying};
 use crate::sys::linux::link::{self, FIRST_INDEX, LOOPBACK, Link, Links};
 use crate::sys::linux::netns::{Namespace, Visitor};
 use crate::sys::linux::nft::Network;
+use crate::sys::socket::{bound_tcp, listen};
 use crate::sys::task::Task;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::{TcpListener, UdpSocket};
 
 const BRIDGE: &str = "br0";
+const BACKLOG: i32 = 4096;
 
 /// A box's place at the router.
 #[derive(Debug, Clone)]
@@ -46,6 +48,8 @@ pub struct Router {
     /// What does not work on this kernel.
     pub notes: Vec<String>,
     serving: Vec<Task>,
+    /// Ports that lead to this computer's loopback.
+    doors: BTreeMap<u16, Task>,
 }
 
 impl Router {
@@ -75,6 +79,7 @@ impl Router {
             next_link: 0,
             notes: Vec::new(),
             serving: Vec::new(),
+            doors: BTreeMap::new(),
         }
     }
 
@@ -167,6 +172,29 @@ impl Router {
         // Gone already is as good: its namespace may have ended with the last process in it.
         let links = self.links.clone();
         let _ = visit(&self.visitor, &self.namespace, move || links.change([link::delete(&link)])).await;
+    }
+
+    /// Has just these ports of the router's address lead to this computer's loopback. Returns what there is to tell.
+    pub async fn set_loopback_ports(&mut self, ports: &[u16], pipes: &Pipes) -> Vec<String> {
+        self.doors.retain(|port, _| ports.contains(port));
+        let mut notes = Vec::new();
+        for port in ports.iter().filter(|port| !self.doors.contains_key(port)).copied().collect::<Vec<u16>>() {
+            let at = SocketAddr::from((self.subnet.gateway(), port));
+            let opened = visit(&self.visitor, &self.namespace, move || {
+                let listener = bound_tcp(at)?;
+                listen(&listener, BACKLOG)?;
+                Ok(listener)
+            });
+            match opened.await.and_then(TcpListener::from_std) {
+                Ok(listener) => {
+                    self.doors.insert(port, Task::start(egress::serve_loopback(listener, port, pipes.clone())));
+                }
+                Err(error) => {
+                    notes.push(format!("boxes cannot reach the proxy at port {port} of this computer: {error}"))
+                }
+            }
+        }
+        notes
     }
 
     /// Has the name server know these boxes, and ask these resolvers (none: the host's) for all else.

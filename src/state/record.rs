@@ -24,6 +24,9 @@ pub struct ProjectRecord {
     pub subnet: Ipv4Addr,
     pub prefix: u8,
     pub network: NetworkWanted,
+    /// Ports of this computer's loopback that boxes reach: those of the user's proxies.
+    #[serde(default)]
+    pub loopback_ports: Vec<u16>,
     /// The address each box got first.
     pub addresses: BTreeMap<BoxName, Ipv4Addr>,
     /// Ports as published last.
@@ -42,6 +45,7 @@ impl ProjectRecord {
             subnet,
             prefix,
             network: NetworkWanted::default(),
+            loopback_ports: Vec::new(),
             addresses: BTreeMap::new(),
             ports: BTreeMap::new(),
             keeper: None,

@@ -105,6 +105,35 @@ fn credentials_come_from_files_and_helpers() {
 }
 
 #[test]
+fn a_helpers_identity_token_is_exchanged_for_one_of_the_registry() {
+    let made = image(&[tar(&[file("a", "x")])]);
+    let tokens = Server::start(|asked| match asked.header("content-type") {
+        "application/x-www-form-urlencoded" => answer(200, r#"{"access_token":"exchanged"}"#),
+        _ => answer(400, ""),
+    });
+    let realm = format!("http://{}/token", tokens.host());
+    let server = Server::start(move |asked| match asked.header("authorization") {
+        "Bearer exchanged" => well_behaved(&made, asked),
+        _ => answer(401, "").header("www-authenticate", format!(r#"Bearer realm="{realm}",service="here""#)),
+    });
+    let home = tempfile::tempdir().unwrap();
+    let helper = home.path().join("docker-credential-here");
+    fs::write(&helper, "#!/bin/sh\nread server\necho '{\"Username\":\"<token>\",\"Secret\":\"lasting\"}'\n").unwrap();
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    let named = home.path().join("named.json");
+    fs::write(&named, r#"{"credsStore":"here"}"#).unwrap();
+    let path = format!("{}:{}", home.path().display(), std::env::var("PATH").unwrap());
+    let bench = Bench::new();
+    let mut command = child(&bench, &format!("{}/a", server.host()));
+    assert!(command.env("REGISTRY_AUTH_FILE", &named).env("PATH", &path).status().unwrap().success());
+    let form =
+        "scope=repository%3Aa%3Apull&service=here&grant_type=refresh_token&client_id=devenv&refresh_token=lasting";
+    let asked = tokens.asked("/token");
+    assert!(!asked.is_empty());
+    assert!(asked.iter().all(|asked| asked.header("content-length") == form.len().to_string()), "{asked:?}");
+}
+
+#[test]
 fn a_proxy_is_used_for_others_but_not_for_this_computer() {
     let made = image(&[tar(&[file("a", "x")])]);
     let registry = Server::start({

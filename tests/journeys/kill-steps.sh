@@ -2,25 +2,11 @@
 # journey: kill -9 at one system call after the other of `up`, `down` and a box's birth: the next `up` heals, and
 # there are never two of anything
 . "$(dirname "$0")/../support/journey.sh"
+. "$(dirname "$0")/../support/pair.sh"
 journey "kill -9, step by step"
 strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
 
-project steps <<'TOML'
-image   = "host"
-mounts  = [".:/src"]
-volumes = ["data:/data"]
-depends_on = ["web"]
-[services.web]
-image   = "host"
-mounts  = [".:/src"]
-workdir = "/src"
-command = ["python3", "-m", "http.server", "8100"]
-ports   = ["18150:8100"]
-TOML
-echo alive >page.txt
-serves() { [ "$(fetch http://127.0.0.1:18150/page.txt 2>/dev/null)" = alive ]; }
-census() { python3 "$support/census.py" "$sandbox"; }
-counts() { [ "$(census)" = "$1" ]; }
+pair_project steps 18150
 
 # heals WHAT: after one `up` there is each box once, one keeper, and the port answers.
 heals() {

@@ -1,25 +1,11 @@
 #!/bin/sh
 # journey: several devenv at once, records cut short, lost keepers and folders, boxes that hang: it heals, and says what is wrong
 . "$(dirname "$0")/../support/journey.sh"
+. "$(dirname "$0")/../support/pair.sh"
 journey "mishaps"
 
-census() { python3 "$support/census.py" "$sandbox"; }
-counts() { [ "$(census)" = "$1" ]; }
-project mishaps <<'TOML'
-image   = "host"
-mounts  = [".:/src"]
-volumes = ["data:/data"]
-depends_on = ["web"]
-[services.web]
-image   = "host"
-mounts  = [".:/src"]
-workdir = "/src"
-command = ["python3", "-m", "http.server", "8100"]
-ports   = ["18160:8100"]
-TOML
-echo alive >page.txt
+pair_project mishaps 18160
 cp devenv.toml "$sandbox/saved.toml"
-serves() { [ "$(fetch http://127.0.0.1:18160/page.txt 2>/dev/null)" = alive ]; }
 
 # whole WHAT: each box runs once, one keeper, the port answers.
 whole() {

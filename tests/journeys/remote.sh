@@ -8,8 +8,8 @@ journey "a project on a remote host"
 command -v /usr/sbin/sshd >/dev/null || skip "openssh-server is not installed"
 
 chmod 755 "$sandbox" "$work"
+sandbox_there=$sandbox
 start_sshd "$sandbox" || { not_ok "sshd starts"; finish; }
-trap 'stop_sshd; leave $?' EXIT
 printf 'place = "%s"\n' "$place" >"$DEVENV_HOME/config.toml"
 
 # Processes over there, by the program that was put there.

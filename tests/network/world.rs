@@ -57,7 +57,7 @@ pub fn wanted(box_name: &str, last: u8, ports: &[PortRequest]) -> BoxNetwork {
 }
 
 pub fn plan(boxes: Vec<BoxNetwork>) -> NetworkPlan {
-    NetworkPlan { subnet: SUBNET, prefix: 22, dns: Vec::new(), boxes }
+    NetworkPlan { subnet: SUBNET, prefix: 22, dns: Vec::new(), loopback_ports: Vec::new(), boxes }
 }
 
 pub fn preferred(box_port: u16, protocol: Protocol) -> PortRequest {

@@ -23,6 +23,7 @@ start_sshd() {
     ssh-keygen -q -t ed25519 -N '' -f "$there/host"
     there_port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
     cat >"$there/sshd_config" <<CONF
+${2:-}
 Port $there_port
 ListenAddress 127.0.0.1
 HostKey $there/host
@@ -34,7 +35,6 @@ PasswordAuthentication no
 PrintMotd no
 MaxStartups 100
 SetEnv XDG_CACHE_HOME=$there/cache XDG_RUNTIME_DIR=$there/runtime DEVENV_HOME=$there/state
-${2:-}
 CONF
     printf '[127.0.0.1]:%s %s\n' "$there_port" "$(cat "$there/host.pub")" >"$there/known_hosts"
     cat >"$there/config" <<CONF
@@ -56,7 +56,7 @@ CONF
     /usr/sbin/sshd -D -e -f "$there/sshd_config" >"$there/sshd.log" 2>&1 </dev/null &
     sshd_pid=$!
     tries=0
-    until ssh there true 2>/dev/null; do
+    until python3 -c "import socket; socket.create_connection(('127.0.0.1', $there_port))" 2>/dev/null; do
         tries=$((tries + 1))
         [ "$tries" -lt 100 ] || { cat "$there/sshd.log" >&2; return 1; }
         sleep 0.1

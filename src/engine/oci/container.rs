@@ -73,6 +73,7 @@ impl Making {
             spec,
             root: Root::Folder,
             files: Vec::new(),
+            authorities: Vec::new(),
             account: None,
             user: None,
             single_id: false,

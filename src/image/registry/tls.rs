@@ -17,12 +17,15 @@ use std::sync::{Arc, OnceLock};
 pub fn client_config(authorities: &[PathBuf], insecure: bool) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let algorithms = provider.signature_verification_algorithms;
-    let verifier: Arc<dyn ServerCertVerifier> = if insecure {
-        Arc::new(Unchecked { algorithms })
-    } else {
-        let extra = read_authorities(authorities)?;
-        Arc::new(Lazy { provider: Arc::clone(&provider), extra, verifier: OnceLock::new(), algorithms })
+    let judge = match insecure {
+        true => Judge::Anything,
+        false => Judge::Known {
+            provider: Arc::clone(&provider),
+            extra: read_authorities(authorities)?,
+            verifier: OnceLock::new(),
+        },
     };
+    let verifier = Arc::new(Verifier { judge, algorithms });
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.trying(|| "cannot set up TLS")?;
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
@@ -42,35 +45,42 @@ fn read_authorities(files: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>> {
     Ok(all)
 }
 
-/// Reads the system's certificates when the first server shows its own: plain HTTP never pays for it.
+/// Who decides about a server's certificate. Its signatures are checked in any case.
 #[derive(Debug)]
-struct Lazy {
-    provider: Arc<CryptoProvider>,
-    extra: Vec<CertificateDer<'static>>,
-    verifier: OnceLock<std::result::Result<Arc<dyn ServerCertVerifier>, Error>>,
+struct Verifier {
+    judge: Judge,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Lazy {
-    fn get(&self) -> std::result::Result<&Arc<dyn ServerCertVerifier>, Error> {
-        self.verifier.get_or_init(|| self.load()).as_ref().map_err(Clone::clone)
-    }
-
-    fn load(&self) -> std::result::Result<Arc<dyn ServerCertVerifier>, Error> {
-        // Without extra certificates it fails exactly when the system has none (SSL_CERT_FILE counts as the system).
-        let provider = || Arc::clone(&self.provider);
-        if rustls_platform_verifier::Verifier::new(provider()).is_ok() {
-            let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(self.extra.clone(), provider())?;
-            return Ok(Arc::new(verifier));
-        }
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        roots.add_parsable_certificates(self.extra.iter().cloned());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-        Ok(verifier.map_err(|error| Error::General(error.to_string()))?)
-    }
+#[derive(Debug)]
+enum Judge {
+    /// Any certificate will do: what `insecure` in the settings asks for.
+    Anything,
+    /// The system's certificates and `extra`, read when the first server shows its own: plain HTTP never pays for it.
+    Known {
+        provider: Arc<CryptoProvider>,
+        extra: Vec<CertificateDer<'static>>,
+        verifier: OnceLock<std::result::Result<Arc<dyn ServerCertVerifier>, Error>>,
+    },
 }
 
-impl ServerCertVerifier for Lazy {
+fn load(
+    provider: &Arc<CryptoProvider>,
+    extra: &[CertificateDer<'static>],
+) -> std::result::Result<Arc<dyn ServerCertVerifier>, Error> {
+    // Without extra certificates it fails exactly when the system has none (SSL_CERT_FILE counts as the system).
+    let provider = || Arc::clone(provider);
+    if rustls_platform_verifier::Verifier::new(provider()).is_ok() {
+        let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra.to_vec(), provider())?;
+        return Ok(Arc::new(verifier));
+    }
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    roots.add_parsable_certificates(extra.iter().cloned());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    Ok(verifier.map_err(|error| Error::General(error.to_string()))?)
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -79,48 +89,11 @@ impl ServerCertVerifier for Lazy {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, Error> {
-        self.get()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-/// Believes any certificate: what `insecure` in the settings asks for.
-#[derive(Debug)]
-struct Unchecked {
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
+        let Judge::Known { provider, extra, verifier } = &self.judge else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let verifier = verifier.get_or_init(|| load(provider, extra)).as_ref().map_err(Clone::clone)?;
+        verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(

@@ -47,10 +47,21 @@ async fn answer(stream: &mut UnixStream, supervision: &Supervision, request: The
     loop {
         tokio::select! {
             reply = &mut work => return Ok(reply),
+            () = gone(stream) => return Err(Failure::new("whoever asked has gone")),
             Some(event) = progress.recv() => {
                 let told = write_document(stream, &ThereReply::Tell { event }).await;
                 told.trying(|| "whoever asked has gone")?;
             }
+        }
+    }
+}
+
+/// Returns when the other side has gone: it says nothing more before it has its answer.
+async fn gone(stream: &UnixStream) {
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            _ => return,
         }
     }
 }

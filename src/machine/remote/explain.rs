@@ -1,6 +1,6 @@
 //! What a session that came to nothing means: ssh's own words, and what to do.
 
-use crate::model::{Failure, RemoteHost};
+use crate::model::{Failure, Kind, RemoteHost};
 
 /// Exit code of ssh when ssh itself failed (ssh(1), EXIT STATUS).
 const SSH_FAILED: i32 = 255;
@@ -28,7 +28,8 @@ pub fn explain(remote: &RemoteHost, ended: &Ended) -> Failure {
     if ended.code == Some(SSH_FAILED) {
         let complaint = if complaint.is_empty() { "ssh failed without a word".to_owned() } else { complaint };
         let hint = advise(remote, &complaint);
-        return Failure::because(what, complaint).hint(hint);
+        let kind = if needs_a_person(&complaint) { Kind::Unattended } else { Kind::Failed };
+        return Failure::because(what, complaint).kind(kind).hint(hint);
     }
     let said = [complaint, output].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
     let ending = match ended.code {
@@ -53,10 +54,14 @@ fn advise(remote: &RemoteHost, complaint: &str) -> String {
         );
     }
     if has("Host key verification failed") {
-        return format!("the host is not known yet: `ssh {by_hand}` once, and compare its key");
+        return format!(
+            "the host is not known yet: `devenv up` at a terminal, or `ssh {by_hand}`, asks whether its key is right"
+        );
     }
     if has("Permission denied (") || has("Too many authentication failures") {
-        return format!("`ssh {by_hand}` has to work; without a terminal it needs a key, or an agent that holds one");
+        return format!(
+            "`devenv up` at a terminal asks for a password; without one it needs a key, or an agent that holds one: `ssh {by_hand}` has to work"
+        );
     }
     if has("Could not resolve hostname") {
         return "check the name, or add it to ~/.ssh/config".into();

@@ -65,20 +65,35 @@ pub async fn connect(remote: &RemoteHost, access: &Access<'_>) -> Result<RemoteL
     };
     let begun = match begin().await {
         Err(Trouble::Ended(ended)) if access.attended && needs_a_person(&ended.complaint) => {
-            fs::make_folder(access.sockets)?;
-            fs::make_private_folder(access.sockets)?;
             let words = master_arguments(remote, &settings, &defaults, &socket);
-            let asked = tokio::task::spawn_blocking(move || attended(&words));
-            asked.await.unwrap_or_else(|_| Err(Failure::new("ssh was cut short"))).map_err(|failure| {
-                let hint = failure.get_hint().unwrap_or("ssh has said why").to_owned();
-                Failure::because(format!("cannot connect to {remote}"), failure).hint(hint)
-            })?;
+            ask_with(remote, access.sockets, words).await?;
             begin().await
         }
         begun => begun,
     };
     let session = begun.map_err(|trouble| trouble.into_failure(remote))?;
     Ok(RemoteLine::over(session, remote.clone()))
+}
+
+/// Has ssh ask at this process's terminal what [`connect`] could not ask (a failure of kind `Unattended`), and keeps the
+/// connection made so for it.
+///
+/// # Errors
+/// ssh cannot connect; it has said why.
+pub async fn ask(remote: &RemoteHost, sockets: &Path) -> Result<()> {
+    let (settings, defaults) = read_settings(remote).await?;
+    let words = master_arguments(remote, &settings, &defaults, &control_socket(sockets, remote));
+    ask_with(remote, sockets, words).await
+}
+
+async fn ask_with(remote: &RemoteHost, sockets: &Path, words: Vec<String>) -> Result<()> {
+    fs::make_folder(sockets)?;
+    fs::make_private_folder(sockets)?;
+    let asked = tokio::task::spawn_blocking(move || attended(&words));
+    asked.await.unwrap_or_else(|_| Err(Failure::new("ssh was cut short"))).map_err(|failure| {
+        let hint = failure.get_hint().unwrap_or("ssh has said why").to_owned();
+        Failure::because(format!("cannot connect to {remote}"), failure).hint(hint)
+    })
 }
 
 /// Has ssh ask at the terminal.

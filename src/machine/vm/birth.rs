@@ -1,12 +1,12 @@
 //! Starting QEMU and waiting until its guest serves.
 
-use super::accel::{self, Verdict};
+use super::accel::{Choice, Verdict};
 use super::alive::{self, Outcome};
 use super::argv::{self, Architecture, Wanted};
 use super::initramfs::{self, Contents};
 use super::keys::{Keys, private_text, public_text};
 use super::pack::{self, Pack};
-use super::qemu::{self, Qemu, System};
+use super::qemu::{Qemu, System};
 use super::qmp::Monitor;
 use super::record::Record;
 use super::size::Size;
@@ -40,13 +40,12 @@ const TOLD_LINES: usize = 8;
 /// # Errors
 /// No QEMU, no pack, no room, or the guest does not come up: then its console's last lines are told.
 pub fn start(vm: &Vm) -> Result<Record> {
-    let system = System::own();
     let architecture = Architecture::own()?;
-    let qemu = qemu::find(architecture, system, &vm.paths.qemu_notes())?;
+    let (qemu, choice) = vm.means()?;
     disk::check_room(vm.paths.folder())?;
     let found = vm.find_pack(architecture)?;
     let pack = pack::open(&found, &vm.paths.packs(), architecture)?;
-    let program = program::read(&pack, architecture, system)?;
+    let program = program::read(&pack, architecture, System::own())?;
     let size = Size::of(vm.settings);
     let size_bytes = disk::prepare(&pack.disk(), &vm.paths.disk(), size.disk_bytes)?;
     if vm.settings.disk_bytes.is_some_and(|wanted| wanted < size_bytes) {
@@ -54,7 +53,7 @@ pub fn start(vm: &Vm) -> Result<Record> {
     }
     let keys = Keys::obtain(vm.paths)?;
     let birth = Birth { vm, architecture, qemu, pack, program, size, keys };
-    birth.with_the_fastest(system)
+    birth.with_the_fastest(choice)
 }
 
 struct Birth<'a> {
@@ -70,11 +69,8 @@ struct Birth<'a> {
 
 impl Birth<'_> {
     /// Tries the accelerator that this computer seems to have, and emulation when no guest starts with it.
-    fn with_the_fastest(&self, system: System) -> Result<Record> {
+    fn with_the_fastest(&self, choice: Choice) -> Result<Record> {
         let events = self.vm.events;
-        let notes = self.vm.paths.verdict();
-        let broken = Verdict::read(&notes, self.qemu.version);
-        let choice = accel::choose(self.vm.settings.accelerator, system, accel::look(), broken.is_some());
         if let Some(note) = choice.note {
             events.note(note);
         }
@@ -89,7 +85,7 @@ impl Birth<'_> {
         ));
         let record = self.attempt(Accelerator::Tcg)??;
         // Only now it is sure that it was the accelerator's fault.
-        Verdict::now(self.qemu.version, failure.chain().join(": ")).write(&notes)?;
+        Verdict::now(self.qemu.version, failure.chain().join(": ")).write(&self.vm.paths.verdict())?;
         Ok(record)
     }
 

@@ -1,9 +1,11 @@
 //! The VM's life as verbs ask for it: start, stop, remove, look.
 
+use super::accel::{self, Choice, Verdict};
 use super::alive::{self, Condition, Pause};
 use super::argv::{Architecture, DISK_NODE};
 use super::keys::Keys;
 use super::pack::{self, Fetch, Found};
+use super::qemu::{self, Qemu, System};
 use super::qmp::Monitor;
 use super::record::Record;
 use super::size::Size;
@@ -128,6 +130,18 @@ impl Vm<'_> {
             started_at_s: record.as_ref().map(|record| record.started_at_s),
             kernel: record.map(|record| record.kernel),
         })
+    }
+
+    /// QEMU on this computer, and the accelerator that the next start tries.
+    ///
+    /// # Errors
+    /// There is no QEMU, or it is too old.
+    pub fn means(&self) -> Result<(Qemu, Choice)> {
+        let system = System::own();
+        let qemu = qemu::find(Architecture::own()?, system, &self.paths.qemu_notes())?;
+        let broken = Verdict::read(&self.paths.verdict(), qemu.version);
+        let choice = accel::choose(self.settings.accelerator, system, accel::look(), broken.is_some());
+        Ok((qemu, choice))
     }
 
     /// The guest pack to use; fetched when this computer has none.

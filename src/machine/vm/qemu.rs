@@ -2,7 +2,7 @@
 
 use super::argv::Architecture;
 use super::stamp::Stamp;
-use crate::model::{Failure, Result, Trying};
+use crate::model::{Failure, Result};
 use crate::sys::command;
 use crate::sys::environment::variable;
 use crate::sys::fs::{read_if_exists, write_atomically};
@@ -65,8 +65,8 @@ pub fn find(architecture: Architecture, system: System, notes: &Path) -> Result<
         return Ok(qemu);
     }
     let qemu = Qemu { version: check_version(&program, architecture, system)?, program, stamp };
-    let text = serde_json::to_vec(&qemu).trying(|| "cannot note QEMU's version")?;
-    write_atomically(notes, &text)?;
+    // Without the note it is asked again the next time.
+    let _ = serde_json::to_vec(&qemu).map(|text| write_atomically(notes, &text));
     Ok(qemu)
 }
 

@@ -3,6 +3,7 @@
 use super::site::Site;
 use super::{net, up};
 use crate::engine::enter::{self, Enter};
+use crate::engine::scope;
 use crate::model::request::{EnterRequest, UpRequest};
 use crate::model::{BoxName, Failure, Kind, Result, Trying};
 use crate::ops::Context;
@@ -43,7 +44,13 @@ pub fn enter(context: &Context, request: &EnterRequest, shell: bool) -> Result<i
         None => return Err(not_running(&site, &name)?),
     };
     let life = record.life.as_ref().ok_or_else(|| Failure::new(format!("{name} is not running")))?;
-    Err(enter::begin(&describe(&site, request, &record, life)?))
+    let mut entry = describe(&site, request, &record, life)?;
+    if !scope::go_where_groups_can_be_joined(&entry.cgroups) {
+        let what = "this login may not enter the box's control group: what runs now is not held to `resources`";
+        site.context.events.note(what);
+        entry.cgroups.clear();
+    }
+    Err(enter::begin(&entry))
 }
 
 /// The record of a box that runs.

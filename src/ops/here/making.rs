@@ -1,6 +1,7 @@
 //! One box: its files, its description, its start and its end.
 
 use super::base::Base;
+use super::outside;
 use super::site::{KnownBox, Site};
 use super::tree;
 use crate::engine::enter::Enter;
@@ -10,7 +11,8 @@ use crate::engine::spec::{Bind, BoxSpec};
 use crate::engine::{birth, limits, seccomp, spec};
 use crate::image::ImageConfig;
 use crate::model::call::Person;
-use crate::model::{BoxWanted, Failure, ImageSource, Limits, Result, SyncMode, Trying};
+use crate::model::{BoxName, BoxWanted, Failure, ImageSource, Limits, Result, SyncMode, Trying};
+use crate::network::address::Subnet;
 use crate::state::record::box_names;
 use crate::state::{BoxPaths, BoxRecord, Life};
 use crate::sys::fs::{make_folder, remove_file_if_exists, remove_tree_if_exists};
@@ -31,7 +33,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// What a box is born with of its project.
 pub struct Surroundings {
     pub address: Ipv4Addr,
-    pub gateway: Ipv4Addr,
+    pub subnet: Subnet,
+    /// All boxes of the project.
+    pub boxes: Vec<BoxName>,
     pub network: OwnedFd,
     pub router: OwnedFd,
     /// As in [`birth::Belongings`].
@@ -93,9 +97,9 @@ pub struct Start<'a> {
 /// What it could not be started from; it is then not running.
 pub fn start(site: &Site, program: &OwnedFd, start: &Start, around: Surroundings) -> Result<Life> {
     let Start { wanted, paths, .. } = start;
-    write_network_files(wanted, paths, around.address, around.gateway)?;
+    write_network_files(wanted, paths, around.address, around.subnet.gateway())?;
     let cgroups = make_group(site, wanted)?;
-    let launch = describe(site, start, cgroups.clone())?;
+    let launch = describe(site, start, &around, cgroups.clone())?;
     let open = |path: PathBuf, append: bool| {
         File::options()
             .create(true)
@@ -138,15 +142,22 @@ pub fn start(site: &Site, program: &OwnedFd, start: &Start, around: Surroundings
     })
 }
 
-fn describe(site: &Site, start: &Start, cgroups: Vec<PathBuf>) -> Result<Launch> {
+fn describe(site: &Site, start: &Start, around: &Surroundings, cgroups: Vec<PathBuf>) -> Result<Launch> {
     let Start { wanted, config, paths, .. } = start;
+    let settings = site.computer.settings()?;
+    let authorities = outside::authorities(&settings)?;
+    let has = |name: &str| wanted.env.iter().any(|(known, _)| known == name);
+    let image_has = |name: &str| config.env.iter().any(|entry| entry.split('=').next() == Some(name));
+    let mut outside = outside::trust_variables(&authorities);
+    outside.retain(|(name, _)| !image_has(name));
+    outside.extend(outside::proxy_variables(&settings.proxy, around.subnet, &around.boxes, has));
     let folder = wanted.workdir.clone().or_else(|| config.workdir.clone().map(PathBuf::from)).unwrap_or("/".into());
     let zone = wanted.timezone.clone().or_else(clock::host_zone);
     let box_spec = BoxSpec {
         root: paths.root(),
         hostname: wanted.hostname.clone(),
         arguments: start.words.clone(),
-        environment: environment(wanted, config, zone.as_deref()),
+        environment: environment(wanted, config, zone.as_deref(), &outside),
         folder,
         binds: binds(site, wanted, paths)?,
         tmpfs: wanted.tmpfs.iter().map(|tmpfs| (tmpfs.target.clone(), tmpfs.size_bytes)).collect(),
@@ -159,6 +170,7 @@ fn describe(site: &Site, start: &Start, cgroups: Vec<PathBuf>) -> Result<Launch>
         spec: spec::build(&box_spec)?,
         root: start.root.clone(),
         files: zone_file(wanted.timezone.as_deref())?,
+        authorities,
         account: wanted.name.is_dev().then(|| account(site)),
         user: Some(start.user.clone()),
         single_id: site.computer.has_single_id(),
@@ -199,7 +211,14 @@ fn account(site: &Site) -> HostAccount {
     HostAccount { name, uid, gid, home }
 }
 
-fn environment(wanted: &BoxWanted, config: &ImageConfig, zone: Option<&str>) -> Vec<(String, String)> {
+/// Later ones win: what holds for every box, what the image says, what this computer needs (`outside`), and what the
+/// project's file says.
+fn environment(
+    wanted: &BoxWanted,
+    config: &ImageConfig,
+    zone: Option<&str>,
+    outside: &[(String, String)],
+) -> Vec<(String, String)> {
     let mut environment: Vec<(String, String)> = vec![("PATH".into(), DEFAULT_PATH.into())];
     let mut set = |name: &str, value: &str| {
         environment.retain(|(known, _)| known != name);
@@ -215,7 +234,8 @@ fn environment(wanted: &BoxWanted, config: &ImageConfig, zone: Option<&str>) -> 
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
         set(name, value);
     }
-    for (name, value) in &wanted.env {
+    let outside = outside.iter().map(|(name, value)| (name, value));
+    for (name, value) in outside.chain(&wanted.env) {
         set(name, value);
     }
     environment

@@ -13,6 +13,7 @@ mod logs;
 mod making;
 mod net;
 mod oci;
+mod outside;
 mod setup;
 mod site;
 mod status;

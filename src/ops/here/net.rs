@@ -1,6 +1,7 @@
 //! The project's network as `up` wants it, and the keeper that makes it so.
 
 use super::keeper::{self, Keeper};
+use super::outside;
 use super::site::{KnownBox, Site};
 use crate::engine::birth;
 use crate::model::wire::{BoxNetwork, KeeperStart, NetworkPlan, Survivor};
@@ -53,6 +54,7 @@ pub fn settle(
     record.name = project.name.clone();
     (record.subnet, record.prefix) = (subnet.address, subnet.prefix);
     record.network = project.network.clone();
+    record.loopback_ports = outside::proxy_ports(&site.computer.settings()?.proxy);
     Ok(record)
 }
 
@@ -75,7 +77,13 @@ pub fn plan<'b>(
             remembered: record.ports.get(&wanted.name).cloned().unwrap_or_default(),
         })
     });
-    NetworkPlan { subnet: record.subnet, prefix: record.prefix, dns: network.dns.clone(), boxes: boxes.collect() }
+    NetworkPlan {
+        subnet: record.subnet,
+        prefix: record.prefix,
+        dns: network.dns.clone(),
+        loopback_ports: record.loopback_ports.clone(),
+        boxes: boxes.collect(),
+    }
 }
 
 /// The project's keeper: the one that runs, or a new one that takes over what a lost one left. One of another build

@@ -6,6 +6,7 @@ use crate::model::{ProjectId, Result, Trying};
 use crate::sync::{Owner, far};
 use crate::sys::fs::{make_folder, make_private_folder, remove_tree_if_exists};
 use crate::sys::stream::Stream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where a tree is, and whose it is.
@@ -29,8 +30,10 @@ pub fn tree_of(project: &ProjectId, source: &Path, person: Option<&Person>) -> R
     make_private_folder(&trees)?;
     let state = computer.layout.tree_state(project, source);
     make_folder(&state)?;
+    let root = computer.layout.tree(project, source);
+    make_own(&root, &computer)?;
     let owner = person.map(|person| Owner { uid: person.uid, gid: person.gid });
-    Ok(Tree { root: computer.layout.tree(project, source), state, owner })
+    Ok(Tree { root, state, owner })
 }
 
 /// Keeps a tree equal to that of whoever is at the other end, until the stream ends.
@@ -41,7 +44,7 @@ pub async fn keep_tree(stream: Stream, tree: Tree) -> Result<()> {
     far::serve(stream, tree.root, tree.state, tree.owner).await
 }
 
-/// Makes the folder of a mount that is not kept equal: it begins empty, and is the person's. What is there stays.
+/// Makes a tree's folder: it begins empty, and is the person's. What is there stays.
 ///
 /// # Errors
 /// The disk is full or not writable.
@@ -51,7 +54,10 @@ pub fn make_own(root: &Path, computer: &Computer) -> Result<()> {
     }
     make_folder(root)?;
     let Person { uid, gid, .. } = computer.person;
-    std::os::unix::fs::chown(root, Some(uid), Some(gid)).trying(|| format!("cannot give away {}", root.display()))
+    // Services of a box run as others, and have to come in.
+    std::os::unix::fs::chown(root, Some(uid), Some(gid))
+        .and_then(|()| std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o755)))
+        .trying(|| format!("cannot give {} to its owner", root.display()))
 }
 
 /// Removes all trees of a project, whose other sides are where they always were.

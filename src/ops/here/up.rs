@@ -7,6 +7,7 @@ use super::site::{KnownBox, Site};
 use super::status;
 use super::undo::Undo;
 use super::wiring::Wiring;
+use crate::engine::scope;
 use crate::image::Store;
 use crate::model::request::{UpReply, UpRequest};
 use crate::model::{BoxName, BoxWanted, Failure, Kind, Project, Result};
@@ -40,6 +41,9 @@ pub fn up(context: &Context, request: &UpRequest) -> Result<UpReply> {
         let steps = steps(&site, &project, &site.boxes()?, request)?;
         let steps = steps.iter().map(Step::to_string).collect();
         return Ok(UpReply { status: status::of(&site, Some(&project))?, steps });
+    }
+    if project.boxes.iter().any(|wanted| !wanted.limits.is_unlimited()) {
+        scope::go_where_groups_can_be_made();
     }
     interrupt::watch();
     site.lock().and_then(|_lock| make(&site, &project, request)).map_err(name_interrupt)?;

@@ -72,7 +72,9 @@ impl Wiring {
     fn place(&self, address: Ipv4Addr, namespace: &OwnedFd, set: &NetworkSet) -> Result<Surroundings> {
         let copy = |descriptor: &OwnedFd| descriptor.try_clone().trying(|| "no descriptors are left");
         let (network, router, settled) = (copy(namespace)?, copy(&set.router)?, copy(&set.settled)?);
-        Ok(Surroundings { address, gateway: net::gateway(&self.record), network, router, settled })
+        let subnet = Subnet { address: self.plan.subnet, prefix: self.plan.prefix };
+        let boxes = self.record.addresses.keys().cloned().collect();
+        Ok(Surroundings { address, subnet, boxes, network, router, settled })
     }
 
     /// Adds a box for a while, at an address that nobody else has.

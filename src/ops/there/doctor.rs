@@ -3,9 +3,10 @@
 use super::call::call;
 use super::elsewhere::{Elsewhere, unless};
 use super::far::Far;
+use super::vm;
 use crate::model::call::Verb;
 use crate::model::status::{Finding, Level};
-use crate::model::{Kind, Result};
+use crate::model::{Kind, Place, Result};
 use std::io::sink;
 
 /// Looks at everything `up` needs or can use there.
@@ -22,6 +23,9 @@ pub fn doctor(elsewhere: &Elsewhere) -> Result<Vec<Finding>> {
     let finding = |level, found: String, fix| Finding { level, topic: "place".into(), found, fix };
     match looked {
         Ok(mut findings) => {
+            if elsewhere.place == Place::Vm {
+                findings.splice(0..0, vm::findings(elsewhere.context)?);
+            }
             findings.insert(0, finding(Level::Good, elsewhere.place.to_string(), None));
             Ok(findings)
         }

@@ -1,22 +1,24 @@
 //! The keeper of a project elsewhere, as those who ask it see it.
 
 use super::far::lost;
+use super::line;
 use super::site::Site;
-use crate::model::far::{BUILD, LONGEST_DOCUMENT_BYTES};
+use crate::model::event::Unheard;
+use crate::model::far::{BUILD, LONGEST_DOCUMENT_BYTES, Request};
 use crate::model::there::{ThereReply, ThereRequest, ThereStart};
-use crate::model::{BoxName, Events, Failure, PublishedPort, Result, Trying};
+use crate::model::{BoxName, Events, Failure, Kind, Place, PublishedPort, Result, Trying};
 use crate::sys::detached::{self, Detached};
 use crate::sys::framed::{document, read_document, write_document};
 use crate::sys::fs::remove_file_if_exists;
 use crate::sys::stream::Stream;
-use crate::sys::unix;
+use crate::sys::{process, unix};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Seek, Write};
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 /// The first word of a keeper's command line.
@@ -25,7 +27,7 @@ pub const ENTRY: &str = "__keeper-there";
 /// How long it may take to say who it is, which needs no work.
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to end.
-const QUIT_PATIENCE: Duration = Duration::from_secs(20);
+const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to a keeper.
 pub struct Keeper {
@@ -61,17 +63,32 @@ impl Keeper {
         Keeper::connect(socket).await.ok().flatten()?.hello().await.ok()
     }
 
-    /// The project's keeper: the one that runs, or a new one. One of another build gives way.
+    /// The project's keeper: the one that runs, or a new one. One of another build gives way. Where it cannot connect
+    /// without asking somebody, whoever sits at this terminal is asked.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// It cannot be started, or nobody's answer was right.
     pub async fn ensure(site: &Site<'_>) -> Result<Keeper> {
+        let keeper = Keeper::find_or_start(site).await?;
+        let reach = site.elsewhere.reach();
+        if reach.attended && matches!(reach.place, Place::Ssh(_)) {
+            let hello = document(&Request::Hello).trying(|| "cannot ask the far side")?;
+            let tried = Keeper::stream(&site.paths.keeper_socket(), &hello).await;
+            if tried.is_err_and(|failure| failure.get_kind() == Kind::Unattended) {
+                line::ask(&reach).await?;
+            }
+        }
+        Ok(keeper)
+    }
+
+    async fn find_or_start(site: &Site<'_>) -> Result<Keeper> {
         let socket = site.paths.keeper_socket();
         if let Some(mut found) = Keeper::connect(&socket).await? {
             if found.hello().await.is_ok_and(|hello| hello.build == build()) {
                 return Ok(found);
             }
-            found.quit().await?;
+            // One that does not answer is dying, or as good as dead.
+            let _ = found.quit().await;
         }
         spawn(site)?;
         let started = Keeper::connect(&socket).await?;
@@ -86,7 +103,7 @@ impl Keeper {
     /// # Errors
     /// It does not answer within 10 s.
     pub async fn hello(&mut self) -> Result<Hello> {
-        let asked = tokio::time::timeout(HELLO_PATIENCE, self.ask(&ThereRequest::Hello, &crate::model::event::Unheard));
+        let asked = tokio::time::timeout(HELLO_PATIENCE, self.ask(&ThereRequest::Hello, &Unheard));
         match asked.await.trying(|| "the keeper does not answer")?? {
             ThereReply::Hello { build, pid, ports } => Ok(Hello { build, pid, ports }),
             other => Err(unexpected(other)),
@@ -126,19 +143,21 @@ impl Keeper {
         }
     }
 
-    /// Has it end, and waits until it has.
+    /// Has it end, and waits until it has; one that does not within 5 s is killed.
     ///
     /// # Errors
-    /// It does not end.
+    /// It does not answer at all.
     pub async fn quit(mut self) -> Result<()> {
+        let pid = self.hello().await?.pid;
         let ended = async {
-            // One that does not understand is ended by whoever started it: its connection is all it has.
-            let _ = self.ask(&ThereRequest::Quit, &crate::model::event::Unheard).await;
+            let _ = self.ask(&ThereRequest::Quit, &Unheard).await;
             let mut rest = [0];
-            let _ = tokio::io::AsyncReadExt::read(&mut self.stream, &mut rest).await;
+            let _ = self.stream.read(&mut rest).await;
         };
-        let waited = tokio::time::timeout(QUIT_PATIENCE, ended).await;
-        waited.map_err(|_| Failure::new("the keeper does not end"))
+        if tokio::time::timeout(QUIT_PATIENCE, ended).await.is_err() {
+            process::kill(pid);
+        }
+        Ok(())
     }
 }
 

@@ -27,7 +27,7 @@ pub fn stop(elsewhere: &Elsewhere, only: Option<&BoxName>) -> Result<()> {
     let _lock = site.lock()?;
     let events = elsewhere.context.events.clone();
     elsewhere.run(async |mut interrupt| {
-        let far = unless(&mut interrupt, site.far()).await?;
+        let far = unless(&mut interrupt, site.far_locked()).await?;
         let verb = Verb::Stop { only: only.cloned() };
         let () = call(&far, site.caller(None)?, verb, &*events, &mut sink(), &mut interrupt).await?;
         let left: Status = call(&far, site.caller(None)?, Verb::Status, &*events, &mut sink(), &mut interrupt).await?;
@@ -76,8 +76,11 @@ pub fn down(elsewhere: &Elsewhere, volumes: bool) -> Result<()> {
     let lock = site.lock()?;
     let events = elsewhere.context.events.clone();
     elsewhere.run(async |mut interrupt| {
-        let far = unless(&mut interrupt, site.far()).await?;
+        let far = unless(&mut interrupt, site.far_locked()).await?;
         if let Some(mut keeper) = Keeper::connect(&site.paths.keeper_socket()).await? {
+            // What the boxes write when they are asked to end comes here too.
+            let verb = Verb::Stop { only: None };
+            let () = call(&far, site.caller(None)?, verb, &*events, &mut sink(), &mut interrupt).await?;
             unless(&mut interrupt, up::sync(&site, &mut keeper, &ThereRequest::Flush)).await?;
             // Nothing that is removed over there from now on is removed here.
             up::sync(&site, &mut keeper, &ThereRequest::Sync { mounts: Vec::new() }).await?;

@@ -7,7 +7,7 @@ use crate::model::{Events, Failure, Place, Result, Trying};
 use crate::ops::place::Origin;
 use crate::state::Layout;
 use crate::sys::program;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The architectures our releases are for, as `uname -m` says them.
@@ -32,7 +32,7 @@ pub async fn connect(reach: &Reach<'_>) -> Result<Arc<dyn Line>> {
     match reach.place {
         Place::Ssh(host) => {
             let programs = tokio::task::spawn_blocking(programs).await.trying(|| "cannot read our program")??;
-            let sockets = reach.layout.run().join("ssh");
+            let sockets = sockets(reach.layout);
             let (attended, events) = (reach.attended, &**reach.events);
             let access = Access { sockets: &sockets, attended, programs: &programs, events };
             Ok(Arc::new(remote::connect(host, &access).await?))
@@ -53,6 +53,21 @@ pub async fn connect(reach: &Reach<'_>) -> Result<Arc<dyn Line>> {
         }
         Place::Here => Err(Failure::new("boxes of this computer need no connection")),
     }
+}
+
+/// Has ssh ask at the terminal what a keeper could not.
+///
+/// # Errors
+/// ssh cannot connect.
+pub async fn ask(reach: &Reach<'_>) -> Result<()> {
+    match reach.place {
+        Place::Ssh(host) => remote::ask(host, &sockets(reach.layout)).await,
+        Place::Vm | Place::Here => Ok(()),
+    }
+}
+
+fn sockets(layout: &Layout) -> PathBuf {
+    layout.run().join("ssh")
 }
 
 /// Our program for each architecture: this very file where it runs on Linux, and those of a release beside it.

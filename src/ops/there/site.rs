@@ -76,14 +76,25 @@ impl<'a> Site<'a> {
     }
 
     /// The far side by way of the project's keeper, which is brought back when it is lost; where nothing of the project
-    /// is there, by a connection of our own.
+    /// is there, by a connection of our own. For those who do not hold the project's lock.
     ///
     /// # Errors
     /// The place cannot be reached.
     pub async fn far(&self) -> Result<Far> {
-        let socket = self.paths.keeper_socket();
-        if Keeper::connect(&socket).await?.is_some() {
-            return Ok(Far::Kept(socket));
+        if let Some(kept) = self.kept().await {
+            return Ok(kept);
+        }
+        let _lock = self.record()?.is_some().then(|| self.lock()).transpose()?;
+        self.far_locked().await
+    }
+
+    /// As [`Site::far`], for those who hold the lock.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn far_locked(&self) -> Result<Far> {
+        if let Some(kept) = self.kept().await {
+            return Ok(kept);
         }
         match self.record()?.and_then(|record| Some((record.wanted?, record.ports))) {
             Some((wanted, ports)) => {
@@ -91,10 +102,16 @@ impl<'a> Site<'a> {
                 let sync = ThereRequest::Sync { mounts: up::mounts(&wanted) };
                 keeper.ask(&sync, &*self.elsewhere.context.events).await?;
                 up::publish(self, &mut keeper, &wanted, &ports).await?;
-                Ok(Far::Kept(socket))
+                Ok(Far::Kept(self.paths.keeper_socket()))
             }
             None => Far::reach(self.elsewhere).await,
         }
+    }
+
+    /// The project's keeper, when it answers.
+    async fn kept(&self) -> Option<Far> {
+        let socket = self.paths.keeper_socket();
+        Keeper::find(&socket).await.map(|_| Far::Kept(socket))
     }
 
     /// Waits until all that was saved is on both sides, where something is kept equal.

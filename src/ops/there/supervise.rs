@@ -26,6 +26,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long somebody who asks for a stream waits for a connection.
 const LINE_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long the end of the keeper may wait for the sync to write down what was agreed.
+const LAST_SYNC: Duration = Duration::from_secs(3);
+
 /// The connection now.
 #[derive(Clone)]
 enum Link {
@@ -194,7 +197,9 @@ impl Supervision {
 
     /// Lets go of all there is on this computer.
     pub async fn end(&self) {
-        self.trees.lock().await.end().await;
+        // Somebody may be waiting for a sync that cannot go on.
+        let ended = timeout(LAST_SYNC, async { self.trees.lock().await.end().await });
+        let _ = ended.await;
         self.publisher.close().await;
     }
 }

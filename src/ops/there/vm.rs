@@ -3,7 +3,8 @@
 use crate::image::artifact;
 use crate::machine::ssh::{self, SshLine};
 use crate::machine::vm::{Access, Vm};
-use crate::model::vm::{GuestPack, VmStatus};
+use crate::model::status::{Finding, Level};
+use crate::model::vm::{Accelerator, GuestPack, VmStatus};
 use crate::model::{Events, Failure, ImageReference, Result, Trying};
 use crate::ops::Context;
 use crate::ops::place::Origin;
@@ -99,6 +100,24 @@ fn on_vm_of<T>(origin: &Origin, events: &dyn Events, act: impl FnOnce(&Vm) -> Re
 pub async fn line(access: &Access) -> Result<SshLine> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, access.port));
     ssh::connect(address, &access.keys.client, access.keys.host.public_key()).await
+}
+
+/// What `doctor` has to say of QEMU and of what runs the guest's instructions.
+///
+/// # Errors
+/// There is no QEMU, or it is too old.
+pub fn findings(context: &Context) -> Result<Vec<Finding>> {
+    let (qemu, choice) = on_vm(context, |vm| vm.means())?;
+    let finding = |level, topic: &str, found, fix| Finding { level, topic: topic.into(), found, fix };
+    let speed = match choice.accelerator {
+        Accelerator::Tcg => {
+            let found = "tcg: the VM is emulated, which is several times slower".to_owned();
+            finding(Level::Limited, "accelerator", found, choice.note)
+        }
+        fast => finding(Level::Good, "accelerator", fast.to_string(), None),
+    };
+    let found = format!("{} at {}", qemu.version, qemu.program.display());
+    Ok(vec![finding(Level::Good, "QEMU", found, None), speed])
 }
 
 /// How long the guest may take to agree or to answer; one that hangs is dealt with in other ways.

@@ -25,6 +25,7 @@ pub mod pty;
 pub mod quiet;
 pub mod random;
 pub mod rootdir;
+pub mod scope;
 pub mod seccomp;
 pub mod served;
 pub mod signal;
