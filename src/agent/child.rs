@@ -61,7 +61,6 @@ fn carry_out(context: &Context, verb: &Verb, report: &Arc<Report>) -> Result<Val
         Verb::Up(request) => reply(here::up(context, request)?),
         Verb::Status => reply(here::status(context)?),
         Verb::Logs(request) => reply(here::logs(context, request, &mut Data(report.clone()))?),
-        Verb::List => reply(here::list(context)?),
         Verb::Stop { only } => reply(here::stop(context, only.as_ref())?),
         Verb::Down { volumes } => reply(here::down(context, *volumes)?),
         Verb::ImageList => reply(here::image_list(context)?),

@@ -133,8 +133,8 @@ impl Listener {
                     }
                 }
                 ToFar::Cancel => self.process.signal(signal::INTERRUPT),
-                ToFar::OutputUnread => drop(self.unread.send_modify(|unread| unread[0] = true)),
-                ToFar::ErrorOutputUnread => drop(self.unread.send_modify(|unread| unread[1] = true)),
+                ToFar::OutputUnread => self.unread.send_modify(|unread| unread[0] = true),
+                ToFar::ErrorOutputUnread => self.unread.send_modify(|unread| unread[1] = true),
             }
         }
     }

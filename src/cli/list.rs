@@ -11,10 +11,10 @@ pub fn run(caller: &Caller) -> Result<u8> {
         caller.ui.print_json(&projects)?;
         return Ok(0);
     }
-    let mut table = Table::new(["PROJECT", "RUNNING", "FOLDER"]);
+    let mut table = Table::new(["PROJECT", "RUNNING", "PLACE", "FOLDER"]);
     for listed in &projects {
         let running = format!("{} of {}", listed.running, listed.boxes);
-        table.row([listed.project.clone(), running, listed.path.display().to_string()]);
+        table.row([listed.project.clone(), running, listed.place.clone(), listed.path.display().to_string()]);
     }
     if table.is_empty() {
         caller.context.events.note("no projects yet; `devenv init` and `devenv up` make one");

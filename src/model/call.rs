@@ -20,7 +20,6 @@ pub enum Verb {
     Up(UpRequest),
     Status,
     Logs(LogsRequest),
-    List,
     Stop {
         only: Option<BoxName>,
     },

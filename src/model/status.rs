@@ -89,6 +89,7 @@ impl std::fmt::Display for BoxState {
 pub struct ProjectListed {
     pub project: String,
     pub path: PathBuf,
+    pub place: String,
     pub running: usize,
     pub boxes: usize,
 }

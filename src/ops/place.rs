@@ -2,7 +2,7 @@
 
 use super::{Context, computer, here};
 use crate::config;
-use crate::model::{Failure, Host, Kind, Place, Result, Settings};
+use crate::model::{Failure, Host, Kind, Place, ProjectId, Result, Settings};
 use crate::state::Layout;
 use std::path::PathBuf;
 
@@ -26,7 +26,8 @@ impl Origin {
     }
 }
 
-/// The place for this caller: `--place`, else the user's settings, else where boxes can run without further doing.
+/// The place for this caller: `--place`, else the user's settings, else where the project is already, else where boxes can
+/// run without further doing.
 ///
 /// # Errors
 /// What the caller names is no place; or the settings cannot be read.
@@ -34,9 +35,20 @@ pub fn choose(context: &Context) -> Result<(Place, Origin)> {
     let origin = Origin::look()?;
     let place = match context.place.as_ref().or(origin.settings.place.as_ref()) {
         Some(text) => Place::parse(text).map_err(|why| Failure::new(why).kind(Kind::Usage))?,
-        None => here::DEFAULT_PLACE,
+        None => where_it_is(context, &origin)?.unwrap_or(here::DEFAULT_PLACE),
     };
     Ok((place, origin))
+}
+
+/// The one place elsewhere where the caller's project is known to be, when it is not here.
+fn where_it_is(context: &Context, origin: &Origin) -> Result<Option<Place>> {
+    let Ok(folder) = config::find(&context.folder) else { return Ok(None) };
+    if origin.layout.project(&ProjectId::of_folder(&folder)).folder().exists() {
+        return Ok(None);
+    }
+    let mut places =
+        origin.layout.all_there()?.into_iter().filter(|known| known.folder == folder).map(|known| known.place);
+    Ok(places.next().filter(|_| places.next().is_none()))
 }
 
 /// Checks the user's own settings; gives the file's path when there is one.

@@ -34,8 +34,6 @@ in_place! {
     status() -> Status;
     /// Writes what the boxes' programs wrote.
     logs(request: &LogsRequest, out: &mut dyn Write) -> ();
-    /// Every project of this user of which anything is left.
-    list() -> Vec<ProjectListed>;
     /// Stops one box, or all.
     stop(only: Option<&BoxName>) -> ();
     /// Starts one box and what it depends on, or all.
@@ -56,4 +54,20 @@ in_place! {
     image_import(text: &str, name: Option<&str>) -> ImageListed;
     /// What the place can and cannot do.
     doctor() -> Vec<Finding>;
+}
+
+/// Every project of this user of which anything is left: in the place that the caller names, else in all.
+///
+/// # Errors
+/// The records cannot be read.
+pub fn list(context: &Context) -> Result<Vec<ProjectListed>> {
+    if context.place.is_some() {
+        return match place::choose(context)? {
+            (Place::Here, _) => here::list(context),
+            (place, origin) => there::list(&there::Elsewhere::new(context, place, origin)),
+        };
+    }
+    let mut listed = if here::DEFAULT_PLACE == Place::Here { here::list(context)? } else { Vec::new() };
+    listed.extend(there::list_all(&place::Origin::look()?)?);
+    Ok(listed)
 }

@@ -114,11 +114,11 @@ impl Layout {
         TherePaths { folder: self.theres().join(name.as_str()), run: self.run().join(name.as_str()) }
     }
 
-    /// Every project that is known to run in `place`.
+    /// Every project that is known to be elsewhere.
     ///
     /// # Errors
     /// The records cannot be read.
-    pub fn all_there(&self, place: &Place) -> Result<Vec<ThereRecord>> {
+    pub fn all_there(&self) -> Result<Vec<ThereRecord>> {
         let folder = self.theres();
         let entries = match std::fs::read_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -130,7 +130,6 @@ impl Layout {
                 records.push(record);
             }
         }
-        records.retain(|record| record.place == *place);
         records.sort_by(|a, b| a.folder.cmp(&b.folder));
         Ok(records)
     }

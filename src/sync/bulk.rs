@@ -6,7 +6,6 @@ use super::issue::{content_of, order};
 use super::message::{Ask, Body, Ticket};
 use super::path::Blob;
 use super::reconcile::Side;
-use super::tree::Hash;
 
 /// One piece.
 const PIECE_BYTES: u64 = 256 << 10;
@@ -21,6 +20,7 @@ pub(super) struct Bulk {
     pub(super) size_bytes: u64,
     /// Asked of the sender so far, and written by the receiver.
     asked_bytes: u64,
+    sent_bytes: u64,
     written_bytes: u64,
 }
 
@@ -31,7 +31,7 @@ impl Controller {
             let Some(file) = content_of(&step).copied() else { continue };
             let ticket = self.ticket();
             let size_bytes = file.size_bytes;
-            self.bulk.insert(ticket, Bulk { to, size_bytes, asked_bytes: 0, written_bytes: 0 });
+            self.bulk.insert(ticket, Bulk { to, size_bytes, asked_bytes: 0, sent_bytes: 0, written_bytes: 0 });
             self.fly(ticket, Flight { to, step, bytes: 0, doing: false, alone: false });
             self.ask(to, Ask::Begin { ticket, hash: file.hash, size_bytes });
         }
@@ -41,7 +41,7 @@ impl Controller {
     pub(super) fn begun(&mut self, ticket: Ticket, have: u64) {
         if let Some(bulk) = self.bulk.get_mut(&ticket) {
             let have = have.min(bulk.size_bytes);
-            (bulk.asked_bytes, bulk.written_bytes) = (have, have);
+            (bulk.asked_bytes, bulk.sent_bytes, bulk.written_bytes) = (have, have, have);
             self.ask_pieces(ticket);
         }
     }
@@ -69,9 +69,11 @@ impl Controller {
 
     /// A piece came: on to the receiver.
     pub(super) fn piece(&mut self, ticket: Ticket, data: Option<Blob>) {
-        let Some(bulk) = self.bulk.get(&ticket) else { return };
-        let to = bulk.to;
-        match data.filter(|data| !data.0.is_empty()) {
+        let Some(bulk) = self.bulk.get_mut(&ticket) else { return };
+        let (to, wanted) = (bulk.to, PIECE_BYTES.min(bulk.size_bytes - bulk.sent_bytes));
+        bulk.sent_bytes += wanted;
+        // Pieces come in order; a shorter one means that the file is not what it was.
+        match data.filter(|data| data.0.len() as u64 == wanted && wanted > 0) {
             Some(data) => self.ask(to, Ask::Piece { ticket, data }),
             None => self.abandon(ticket),
         }
@@ -80,7 +82,7 @@ impl Controller {
     /// The file changed while it was sent.
     fn abandon(&mut self, ticket: Ticket) {
         let Some(bulk) = self.bulk.remove(&ticket) else { return };
-        self.ask(bulk.to, Ask::Abandon { ticket });
+        self.ask(bulk.to, Ask::Abandon { ticket, keep: false });
         if let Some(flight) = self.land(ticket) {
             self.stall(flight.to, flight.step.path, None);
         }
@@ -91,9 +93,5 @@ impl Controller {
             bulk.written_bytes = (bulk.written_bytes + length).min(bulk.asked_bytes);
             self.ask_pieces(ticket);
         }
-    }
-
-    pub(super) fn chunks(&mut self, _: Side, ticket: Ticket, _: Vec<(Hash, u32)>) {
-        self.abandon(ticket);
     }
 }

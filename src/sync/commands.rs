@@ -223,9 +223,6 @@ impl Apart {
             Apart::Unreadable => "not readable",
             Apart::Mounted => "another file system is mounted",
             Apart::Busy => "changes faster than it can be read",
-            Apart::TooLong => "its path is too long",
-            Apart::Collides => "its name cannot be told from another",
-            Apart::HostOnly => "programs run what it holds, so it stays",
         }
     }
 }

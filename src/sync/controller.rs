@@ -54,11 +54,13 @@ pub(super) struct Known {
     pub(super) incoming: Option<Node>,
     pub(super) lost: Option<String>,
     pub(super) settled: bool,
+    /// At least so many entries have been told since they were last counted.
+    pub(super) entries: u64,
 }
 
 impl Default for Known {
     fn default() -> Known {
-        Known { tree: Node::folder(), ready: false, incoming: None, lost: None, settled: true }
+        Known { tree: Node::folder(), ready: false, incoming: None, lost: None, settled: true, entries: 0 }
     }
 }
 
@@ -338,6 +340,7 @@ impl Controller {
         let known = self.known(side);
         known.ready = false;
         known.incoming = Some(Node::folder());
+        known.entries = 0;
         let digest = digest(&known.tree);
         self.ask(side, Ask::Scan { known: digest });
     }
@@ -370,7 +373,7 @@ impl Controller {
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
     }
 
-    fn lose_link(&mut self) {
+    pub(super) fn lose_link(&mut self) {
         self.link = None;
         self.there.ready = false;
         self.there.incoming = None;
@@ -380,7 +383,7 @@ impl Controller {
         for ticket in lost {
             self.land(ticket);
             if self.bulk.remove(&ticket).is_some_and(|bulk| bulk.to == Side::Here) {
-                self.ask(Side::Here, Ask::Abandon { ticket });
+                self.ask(Side::Here, Ask::Abandon { ticket, keep: true });
             }
         }
         self.clear_queues();

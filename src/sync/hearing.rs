@@ -14,6 +14,9 @@ const MOST_REFUSALS: u32 = 8;
 /// More changes than this at once are no edit that somebody waits for.
 const MOST_RECENT: usize = 1000;
 
+/// A tree of more is not taken from the other side.
+const MOST_ENTRIES: u64 = 5_000_000;
+
 impl Controller {
     pub(super) fn hear(&mut self, side: Side, tell: Tell) {
         match tell {
@@ -39,7 +42,6 @@ impl Controller {
             Tell::Outcomes(outcomes) => self.outcomes(outcomes),
             Tell::Begun { ticket, have } => self.begun(ticket, have),
             Tell::Written { ticket, length } => self.written(ticket, length),
-            Tell::Chunks { ticket, chunks } => self.chunks(side, ticket, chunks),
             Tell::Barrier { ticket } => {
                 for flush in &mut self.flushes {
                     flush.waiting.remove(&ticket);
@@ -60,6 +62,10 @@ impl Controller {
                 change.now = Now::Apart(Apart::Ignored);
             }
             let known = self.known(side);
+            let tree = known.incoming.as_ref().unwrap_or(&known.tree);
+            if change.now != Now::Gone && tree.get(&change.path).is_none() {
+                known.entries += 1;
+            }
             match &mut known.incoming {
                 Some(tree) => tree.take(&change),
                 None => known.tree.take(&change),
@@ -68,6 +74,15 @@ impl Controller {
             self.stalled.remove(&(side, change.path.clone()));
             if live && self.recent.len() < MOST_RECENT {
                 self.recent.insert(change.path);
+            }
+        }
+        let known = self.known(side);
+        if known.entries > MOST_ENTRIES {
+            let tree = known.incoming.as_ref().unwrap_or(&known.tree);
+            known.entries = tree.count();
+            if side == Side::There && known.entries > MOST_ENTRIES {
+                // Whoever is over there, no tree of a project has so many: it must not fill this side's memory.
+                return self.lose_link();
             }
         }
         if live {

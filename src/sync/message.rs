@@ -36,12 +36,8 @@ pub enum Ask {
     Begin { ticket: Ticket, hash: Hash, size_bytes: u64 },
     /// The next piece.
     Piece { ticket: Ticket, data: Blob },
-    /// The next piece is in a file of your own.
-    CopyPiece { ticket: Ticket, path: TreePath, offset: u64, length: u64 },
-    /// It will not be finished now.
-    Abandon { ticket: Ticket },
-    /// The pieces a large file falls into.
-    Chunks { ticket: Ticket, path: TreePath },
+    /// It will not be finished now; what came may be of use later, or not.
+    Abandon { ticket: Ticket, keep: bool },
     /// Look at everything that changed until now, tell it, then answer.
     Barrier { ticket: Ticket },
     /// Write to disk what was changed, then answer.
@@ -111,11 +107,6 @@ pub enum Tell {
     Written {
         ticket: Ticket,
         length: u64,
-    },
-    /// Hash and length of each piece, in order; empty when the file cannot be read.
-    Chunks {
-        ticket: Ticket,
-        chunks: Vec<(Hash, u32)>,
     },
     Barrier {
         ticket: Ticket,

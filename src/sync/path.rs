@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// The longest path taken (PATH_MAX of Linux, without its NUL).
 const LONGEST_PATH_BYTES: usize = 4095;
+/// The deepest path taken: trees are walked by functions that call themselves, and the stack has an end.
+const MOST_PARTS: usize = 200;
 /// The longest name taken (NAME_MAX).
 const LONGEST_NAME_BYTES: usize = 255;
 
@@ -25,7 +27,8 @@ impl TreePath {
     /// A path from its bytes; `None` when it could lead elsewhere or is too long.
     pub fn parse(bytes: Vec<u8>) -> Option<TreePath> {
         let fine = bytes.is_empty() || bytes.split(|byte| *byte == b'/').all(is_name);
-        (fine && bytes.len() <= LONGEST_PATH_BYTES).then_some(TreePath(bytes))
+        let parts = bytes.iter().filter(|byte| **byte == b'/').count();
+        (fine && bytes.len() <= LONGEST_PATH_BYTES && parts < MOST_PARTS).then_some(TreePath(bytes))
     }
 
     /// `path` as seen from `root`; `None` when it is not below it.

@@ -124,6 +124,10 @@ impl Round<'_> {
         if matches!(node, Node::Apart(_)) || is_phantom(Some(node), None) {
             return;
         }
+        // What is in a new folder may be nobody's to bring here all the same.
+        if side == Side::Here && (self.directions)(path) == Way::NotBack {
+            return;
+        }
         self.push(side, path, old, node.leaf());
         for (name, inner) in node.entries() {
             self.create(side, &path.join(name), inner, None);

@@ -7,7 +7,7 @@ use super::replica::Replica;
 use super::tree::{File, Hash, Leaf, Node};
 use crate::sys::folder::{Facts, facts_of, set_mode};
 use std::fs;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 
 /// A file that lies ready in the stage.
 #[derive(Debug)]
@@ -114,23 +114,6 @@ impl Replica {
         Ok(Growing { file, name, hash, hasher, have_bytes: have, size_bytes })
     }
 
-    /// Adds a piece of a file of this side's tree.
-    ///
-    /// # Errors
-    /// It cannot be read any more, or the disk is full.
-    pub fn copy_piece(&mut self, growing: &mut Growing, path: &TreePath, offset: u64, length: u64) -> io::Result<()> {
-        let gone = || io::Error::from(io::ErrorKind::NotFound);
-        let (parent, name) = path.split().ok_or_else(gone)?;
-        let mut from = self.walk(&parent)?.read(name)?;
-        from.seek(SeekFrom::Start(offset))?;
-        let hasher = std::mem::take(&mut growing.hasher);
-        let length = length.min(growing.size_bytes.saturating_sub(growing.have_bytes));
-        let (copied, hasher) = copy_hashing(&mut from, &mut growing.file, length, hasher)?;
-        growing.hasher = hasher;
-        growing.have_bytes += copied;
-        if copied == length { Ok(()) } else { Err(gone()) }
-    }
-
     /// Ends a large file. A content that is not the one announced is thrown away.
     pub fn finish(&self, growing: &Growing) -> Option<Staged> {
         let whole = growing.have_bytes == growing.size_bytes;
@@ -138,9 +121,14 @@ impl Replica {
             return Some(Staged { name: growing.name.clone(), facts: None });
         }
         if whole {
-            let _ = self.stage.unlink(&growing.name);
+            self.discard(growing);
         }
         None
+    }
+
+    /// Throws away what came of a large file.
+    pub fn discard(&self, growing: &Growing) {
+        let _ = self.stage.unlink(&growing.name);
     }
 }
 

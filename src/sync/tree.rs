@@ -54,12 +54,6 @@ pub enum Apart {
     Mounted,
     /// It changed every time it was read.
     Busy,
-    /// The path is longer than the other side could open.
-    TooLong,
-    /// The other side cannot tell it from a name it has.
-    Collides,
-    /// It is the host's to say: programs run what it holds.
-    HostOnly,
 }
 
 /// What a folder holds, sorted by name.

@@ -201,19 +201,14 @@ impl Worker {
                 }
                 self.tell(Tell::Written { ticket, length })
             }
-            Ask::CopyPiece { ticket, path, offset, length } => {
-                if let Some(mut growing) = self.growing.remove(&ticket)
-                    && self.replica.copy_piece(&mut growing, &path, offset, length).is_ok()
+            Ask::Abandon { ticket, keep } => {
+                if let Some(growing) = self.growing.remove(&ticket)
+                    && !keep
                 {
-                    self.growing.insert(ticket, growing);
+                    self.replica.discard(&growing);
                 }
-                self.tell(Tell::Written { ticket, length })
-            }
-            Ask::Abandon { ticket } => {
-                self.growing.remove(&ticket);
                 Ok(())
             }
-            Ask::Chunks { ticket, .. } => self.tell(Tell::Chunks { ticket, chunks: Vec::new() }),
             Ask::Barrier { ticket } => {
                 match self.watch.as_mut().is_some_and(|watch| !watch.is_limited() && watch.catch_up()) {
                     true => self.look_at_dirty()?,

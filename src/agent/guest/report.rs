@@ -18,13 +18,24 @@ pub fn report() -> String {
     line("load", read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "));
     line("processors", read("/sys/devices/system/cpu/online").trim().to_owned());
     let memory = read("/proc/meminfo");
-    let (total, available) = (kilobytes(&memory, "MemTotal:"), kilobytes(&memory, "MemAvailable:"));
-    line("memory", format!("{} MB used of {} MB", total.saturating_sub(available) >> 10, total >> 10));
+    line(
+        "memory",
+        format!("{} MB used of {} MB", used_kilobytes(&memory) >> 10, kilobytes(&memory, "MemTotal:") >> 10),
+    );
     let free = free_bytes(Path::new(disk::FOLDER)).unwrap_or(0);
     line("disk", format!("{} MB free", free >> 20));
     text.push_str("\n    PID  PARENT      KB  PROGRAM\n");
     text.push_str(&processes());
     text
+}
+
+/// Memory that is taken and would not be given up when asked for: what backs files is, except that the guest's first file
+/// system has nothing behind it.
+fn used_kilobytes(memory: &str) -> u64 {
+    let sum = |fields: &[&str]| fields.iter().map(|field| kilobytes(memory, field)).sum::<u64>();
+    let reclaimable = sum(&["MemFree:", "Buffers:", "Cached:", "SReclaimable:"]);
+    let kept = kilobytes(memory, "Shmem:").max(kilobytes(memory, "Unevictable:"));
+    (kilobytes(memory, "MemTotal:") + kept).saturating_sub(reclaimable)
 }
 
 /// A field of /proc/meminfo or /proc/PID/status (proc(5)).

@@ -100,7 +100,13 @@ fn projects(computer: &Computer) -> Result<Vec<ProjectListed>> {
         let Some(record) = ProjectRecord::read(&paths)? else { continue };
         let boxes = super::site::boxes_of(&paths)?;
         let running = boxes.values().filter(|known| known.is_running()).count();
-        listed.push(ProjectListed { project: record.name, path: record.folder, running, boxes: boxes.len() });
+        listed.push(ProjectListed {
+            project: record.name,
+            path: record.folder,
+            place: "here".into(),
+            running,
+            boxes: boxes.len(),
+        });
     }
     Ok(listed)
 }

@@ -5,10 +5,13 @@ use super::elsewhere::{Elsewhere, unless};
 use super::far::Far;
 use super::keeper::Keeper;
 use super::site::Site;
-use crate::model::call::Verb;
+use crate::model::call::{Caller, ProjectCalled, Verb};
+use crate::model::event::Unheard;
 use crate::model::request::LogsRequest;
 use crate::model::status::{BoxState, BoxStatus, ProjectListed, Status};
-use crate::model::{BoxName, Project, PublishedPort, Result};
+use crate::model::{BoxName, Project, PublishedPort, Result, Trying};
+use crate::ops::place::Origin;
+use crate::state::ThereRecord;
 use std::collections::BTreeMap;
 use std::io::{Write, sink};
 
@@ -66,21 +69,52 @@ fn absent(site: &Site, project: Option<&Project>) -> Status {
 /// The projects of this computer that are in the place.
 ///
 /// # Errors
-/// The place cannot be reached.
+/// The records cannot be read.
 pub fn list(elsewhere: &Elsewhere) -> Result<Vec<ProjectListed>> {
-    let known = elsewhere.origin.layout.all_there(&elsewhere.place)?;
+    let known = elsewhere.origin.layout.all_there()?.into_iter();
+    let known = known.filter(|record| record.place == elsewhere.place).collect();
+    list_of(&elsewhere.origin, known)
+}
+
+/// The projects of this computer that are elsewhere, in any place. What has no keeper does not run, or is not held; a
+/// list starts nothing and connects to nothing.
+///
+/// # Errors
+/// The records cannot be read.
+pub fn list_all(origin: &Origin) -> Result<Vec<ProjectListed>> {
+    list_of(origin, origin.layout.all_there()?)
+}
+
+fn list_of(origin: &Origin, known: Vec<ThereRecord>) -> Result<Vec<ProjectListed>> {
     if known.is_empty() {
         return Ok(Vec::new());
     }
-    let caller = elsewhere.caller(None)?;
-    let events = elsewhere.context.events.clone();
-    let mut listed: Vec<ProjectListed> = elsewhere.run(async |mut interrupt| {
-        let far = unless(&mut interrupt, Far::reach(elsewhere)).await?;
-        call(&far, caller, Verb::List, &*events, &mut sink(), &mut interrupt).await
-    })?;
-    // Other computers may have projects there too.
-    listed.retain(|one| known.iter().any(|record| record.folder == one.path));
-    Ok(listed)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.trying(|| "cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut listed = Vec::new();
+        for record in known {
+            let socket = origin.layout.there(&record.folder, &record.place).keeper_socket();
+            let running = match Keeper::find(&socket).await {
+                Some(_) => running(&Far::Kept(socket), &record).await.unwrap_or_default(),
+                None => 0,
+            };
+            let boxes = record.wanted.as_ref().map_or(0, |wanted| wanted.boxes.len());
+            let place = record.place.to_string();
+            listed.push(ProjectListed { project: record.name, path: record.folder, place, running, boxes });
+        }
+        Ok(listed)
+    })
+}
+
+/// How many boxes of a project run.
+async fn running(far: &Far, record: &ThereRecord) -> Result<usize> {
+    let project =
+        ProjectCalled { id: record.id.clone(), folder: record.folder.clone(), wanted: None, files: Vec::new() };
+    let caller = Caller { folder: record.folder.clone(), project: Some(project), ..Caller::default() };
+    let (_held, mut interrupt) = tokio::sync::watch::channel(false);
+    let status: Status = call(far, caller, Verb::Status, &Unheard, &mut sink(), &mut interrupt).await?;
+    Ok(status.boxes.iter().filter(|one| one.state == BoxState::Running).count())
 }
 
 /// Writes what the boxes' programs wrote.

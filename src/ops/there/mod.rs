@@ -25,5 +25,5 @@ pub use elsewhere::Elsewhere;
 pub use enter::enter;
 pub use images::{image_import, image_list, image_prune, image_pull, image_remove};
 pub use life::{down, restart, start, stop};
-pub use look::{list, logs, status};
+pub use look::{list, list_all, logs, status};
 pub use up::up;
