@@ -65,9 +65,14 @@ impl Door {
         Ok(Door { config: Arc::new(config), client_key, set_clock, switch_off: Notify::new() })
     }
 
-    /// Serves one connection to its end. What a stranger says only ends it.
-    pub async fn serve(self: &Arc<Door>, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let visitor = Visitor { door: self.clone(), channels: HashMap::new() };
+    /// Serves one connection to its end. What a stranger says only ends it. What `arrive` gives when the client has been let in
+    /// is held until it leaves.
+    pub async fn serve<P: Send + 'static>(
+        self: &Arc<Door>,
+        socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        arrive: impl FnOnce() -> P + Send + 'static,
+    ) {
+        let visitor = Visitor { door: self.clone(), channels: HashMap::new(), arrive: Some(arrive), _presence: None };
         if let Ok(session) = server::run_stream(self.config.clone(), socket, visitor).await {
             let _ = session.await;
         }
@@ -75,13 +80,15 @@ impl Door {
 }
 
 /// One connection.
-struct Visitor {
+struct Visitor<F, P> {
     door: Arc<Door>,
     /// Those nothing was asked of yet.
     channels: HashMap<ChannelId, Channel<Msg>>,
+    arrive: Option<F>,
+    _presence: Option<P>,
 }
 
-impl Visitor {
+impl<F, P> Visitor<F, P> {
     fn judge(&self, user: &str, key: &PublicKey) -> Auth {
         let welcome = user == SSH_USER && key.key_data() == self.door.client_key.key_data();
         if welcome { Auth::Accept } else { Auth::reject() }
@@ -105,8 +112,13 @@ async fn serve_streams(channel: Channel<Msg>, set_clock: SetClock) {
 
 type Answered = std::result::Result<(), russh::Error>;
 
-impl server::Handler for Visitor {
+impl<F: FnOnce() -> P + Send, P: Send> server::Handler for Visitor<F, P> {
     type Error = russh::Error;
+
+    async fn auth_succeeded(&mut self, _: &mut Session) -> Answered {
+        self._presence = self.arrive.take().map(|arrive| arrive());
+        Ok(())
+    }
 
     async fn auth_publickey_offered(
         &mut self,

@@ -46,7 +46,7 @@ impl Guest {
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let door = serving.clone();
-                tokio::spawn(async move { door.serve(socket).await });
+                tokio::spawn(async move { door.serve(socket, || ()).await });
             }
         });
         Guest { address, host_key: host.public_key().clone(), client_key, door }

@@ -6,8 +6,8 @@ use crate::ops::here;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Counts the connections.
-#[derive(Default)]
+/// Counts the connections of those who were let in.
+#[derive(Clone, Default)]
 pub struct Connections(watch::Sender<usize>);
 
 /// One connection, until it is dropped.

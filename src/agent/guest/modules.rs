@@ -48,6 +48,8 @@ pub fn load_later() {
             let lists = Lists::read().map_err(std::io::Error::other)?;
             lists.later.iter().filter_map(|name| load(name).err()).for_each(|failure| complain(&failure));
             fs::write(PROGRESS, "done\n")?;
+            // The first file system is memory, and nobody needs the files again.
+            let _ = fs::remove_dir_all(FOLDER);
         }
         std::io::Result::Ok(())
     })();

@@ -66,11 +66,9 @@ async fn accept(listener: TcpListener, door: &Arc<Door>, connections: &Connectio
         match listener.accept().await {
             Ok((socket, _)) => {
                 let _ = socket.set_nodelay(true);
-                let (door, connected) = (door.clone(), connections.one_more());
-                tokio::spawn(async move {
-                    door.serve(socket).await;
-                    drop(connected);
-                });
+                let (door, connections) = (door.clone(), connections.clone());
+                // Who only looks whether somebody is there keeps nobody awake.
+                tokio::spawn(async move { door.serve(socket, move || connections.one_more()).await });
             }
             Err(error) => {
                 complain(&Failure::because("cannot accept a connection", error));
