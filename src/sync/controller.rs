@@ -84,7 +84,8 @@ pub(super) struct Stalled {
 }
 
 pub(super) struct Flush {
-    pub(super) waiting: HashSet<Ticket>,
+    /// Who has not said yet that all is told, and the question, if it was put.
+    pub(super) waiting: Vec<(Side, Option<Ticket>)>,
     pub(super) reply: oneshot::Sender<Result<()>>,
 }
 
@@ -375,6 +376,11 @@ impl Controller {
 
     pub(super) fn lose_link(&mut self) {
         self.link = None;
+        for (side, asked) in self.flushes.iter_mut().flat_map(|flush| &mut flush.waiting) {
+            if *side == Side::There {
+                *asked = None;
+            }
+        }
         self.there.ready = false;
         self.there.incoming = None;
         // What this side has in hand it finishes; everything else needs the other side.

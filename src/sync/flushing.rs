@@ -5,20 +5,26 @@ use super::message::Ask;
 use super::reconcile::Side;
 use crate::model::sync::{SyncState, SyncStatus};
 use crate::model::{Event, Failure, Result};
-use std::collections::HashSet;
 use tokio::sync::{mpsc, oneshot};
 
 impl Controller {
     pub(super) fn flush(&mut self, reply: oneshot::Sender<Result<()>>) {
-        let mut waiting = HashSet::new();
-        for side in [Side::Here, Side::There] {
-            if self.known(side).ready {
-                let ticket = self.ticket();
-                waiting.insert(ticket);
-                self.ask(side, Ask::Barrier { ticket });
+        self.flushes.push(Flush { waiting: vec![(Side::Here, None), (Side::There, None)], reply });
+    }
+
+    /// Asks each side that can answer for what changed until now. One that is being read is asked after that: what was
+    /// saved while it was read may have been missed.
+    fn ask_barriers(&mut self) {
+        for mut flush in std::mem::take(&mut self.flushes) {
+            for (side, asked) in &mut flush.waiting {
+                if asked.is_none() && self.known(*side).ready {
+                    let ticket = self.ticket();
+                    *asked = Some(ticket);
+                    self.ask(*side, Ask::Barrier { ticket });
+                }
             }
+            self.flushes.push(flush);
         }
-        self.flushes.push(Flush { waiting, reply });
     }
 
     pub(super) fn finish_flushes(&mut self) {
@@ -27,17 +33,13 @@ impl Controller {
             SyncState::Waiting { reason } => Some(reason),
             _ => None,
         };
+        self.ask_barriers();
         let idle = self.is_idle();
-        let linked = self.link.is_some();
-        for mut flush in std::mem::take(&mut self.flushes) {
+        for flush in std::mem::take(&mut self.flushes) {
             if let Some(reason) = &stopped {
                 let failure = Failure::new(format!("what was saved may not be on the other side: {reason}"));
                 let _ = flush.reply.send(Err(failure.hint("see `devenv sync status`, then `devenv sync resume`")));
                 continue;
-            }
-            if !linked {
-                // The scan after the next connect sees all that was saved until then.
-                flush.waiting.clear();
             }
             match idle && flush.waiting.is_empty() {
                 true => drop(flush.reply.send(Ok(()))),

@@ -44,7 +44,7 @@ impl Controller {
             Tell::Written { ticket, length } => self.written(ticket, length),
             Tell::Barrier { ticket } => {
                 for flush in &mut self.flushes {
-                    flush.waiting.remove(&ticket);
+                    flush.waiting.retain(|(_, asked)| *asked != Some(ticket));
                 }
             }
             Tell::Settled { .. } => {}
