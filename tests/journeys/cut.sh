@@ -28,8 +28,8 @@ case " \$* " in
     # Once: what is tried again shall succeed.
     *) cut=\$(cat "$there/cut" 2>/dev/null) && rm -f "$there/cut" ;;
 esac
-[ -n "\$cut" ] || exec $real_ssh -F $there/config "\$@"
-exec strace -o /dev/null \$cut $real_ssh -F $there/config "\$@"
+[ -n "\$cut" ] || exec ${real_ssh:?} -F $there/config "\$@"
+exec strace -o /dev/null \$cut ${real_ssh:?} -F $there/config "\$@"
 SSH
 serves() { [ "$(fetch http://127.0.0.1:18467/page.txt 2>/dev/null)" = alive ]; }
 agents() { pgrep -u "$there_user" -f "^$there/[^ ]*devenv agent" || true; }
