@@ -4,7 +4,5 @@
 mod account;
 #[path = "remote/line.rs"]
 mod line;
-#[path = "remote/measure.rs"]
-mod measure;
 #[path = "remote/sshd.rs"]
 mod sshd;

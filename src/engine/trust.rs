@@ -2,10 +2,14 @@
 //!
 //! They are written into the box's layer, where tools of the distribution look for local ones and into the lists those
 //! tools make, rather than mounted over a list: a list that is a mount cannot be made anew, which installing
-//! `ca-certificates` does.
+//! `ca-certificates` does. Only where nobody in the box may write the list (`host` as an ordinary user, whose box's root
+//! is not root of the host's files) is it covered by a mount.
 
-use crate::model::Result;
+use crate::model::{Failure, Result};
+use crate::sys::linux::mount;
 use crate::sys::linux::rootdir::{PlaceKind, RootDir};
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Lists of certificates as distributions have them: Debian and Alpine (and Go's first guess), Fedora, openSUSE.
@@ -16,6 +20,8 @@ const LISTS: [&str; 3] = [
 ];
 /// Where update-ca-certificates(8) and update-ca-trust(8) take local certificates from.
 const LOCAL: [&str; 2] = ["/usr/local/share/ca-certificates", "/etc/pki/ca-trust/source/anchors"];
+/// What covers a list that cannot be written; `/etc` itself is the box's own in any case.
+const COVER: &str = "/etc/devenv-ca-certificates.crt";
 /// Around ours in a list.
 const BEGIN: &str = "# devenv: certificates of ~/.config/devenv/config.toml\n";
 const END: &str = "# devenv: end\n";
@@ -30,19 +36,40 @@ pub fn add(tree: &RootDir, authorities: &[String]) -> Result<()> {
         return Ok(());
     }
     for folder in LOCAL.iter().filter(|folder| **folder == LOCAL[0] || has_folder(tree, folder)) {
-        write_local(tree, folder, authorities)?;
+        write_local(tree, folder, authorities).or_else(unless_denied)?;
     }
     let lists = LISTS.map(|list| (Path::new(list), tree.read(Path::new(list))));
     for (list, text) in lists.iter().filter(|(_, text)| !text.is_empty()) {
-        tree.replace(list, with(text, authorities).as_bytes(), 0o644)?;
+        write_list(tree, list, &with(text, authorities))?;
     }
     // The first is what variables of the environment name, so it is there in any case.
     let (first, text) = &lists[0];
     if text.is_empty() {
         let other = lists.iter().find(|(_, text)| !text.is_empty()).map_or("", |(_, text)| text);
-        tree.replace(first, with(other, authorities).as_bytes(), 0o644)?;
+        write_list(tree, first, &with(other, authorities))?;
     }
     Ok(())
+}
+
+fn write_list(tree: &RootDir, list: &Path, text: &str) -> Result<()> {
+    let denied = match tree.replace(list, text.as_bytes(), 0o644) {
+        Err(failure) if is_denied(&failure) => failure,
+        outcome => return outcome,
+    };
+    let Some((covered, _)) = tree.find(list)? else { return Err(denied) };
+    let cover = Path::new(COVER);
+    tree.replace(cover, text.as_bytes(), 0o644)?;
+    let Some((cover, _)) = tree.find(cover)? else { return Err(denied) };
+    mount::attach(&mount::view_of(cover)?, covered)
+}
+
+fn unless_denied(failure: Failure) -> Result<()> {
+    if is_denied(&failure) { Ok(()) } else { Err(failure) }
+}
+
+fn is_denied(failure: &Failure) -> bool {
+    let cause = failure.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 fn has_folder(tree: &RootDir, folder: &str) -> bool {

@@ -198,7 +198,7 @@ async fn hosts_that_cannot_be_reached_are_told_in_ssh_s_own_words() {
 
     let locked = Sshd::start_with(&format!("DenyUsers {}", World::get().user), "");
     let told = locked.refused(&program).await;
-    assert!(told.contains("Permission denied (") && told.contains("hint: `ssh host"), "{told}");
+    assert!(told.contains("Permission denied (") && told.contains("hint: `devenv up` at a terminal asks"), "{told}");
 }
 
 #[tokio::test]

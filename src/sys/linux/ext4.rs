@@ -1,4 +1,4 @@
-//! What a mounted ext4 file system is asked for (linux/ext4.h, fs.h).
+//! What a mounted ext4 file system is asked for (linux/ext4.h).
 
 use std::fs::File;
 use std::io;
@@ -7,17 +7,6 @@ use std::path::Path;
 
 /// `EXT4_IOC_RESIZE_FS`, `_IOW('f', 16, __u64)`
 const RESIZE: u64 = 0x4008_6610;
-
-/// `FITRIM`, `_IOWR('X', 121, struct fstrim_range)`
-const TRIM: u64 = 0xc018_5879;
-
-/// `struct fstrim_range`
-#[repr(C)]
-struct Range {
-    start: u64,
-    length: u64,
-    least: u64,
-}
 
 /// Enlarges the file system at `folder` to `size_bytes` while it is used. The same size again is fine.
 ///
@@ -28,17 +17,6 @@ pub fn grow(folder: &Path, size_bytes: u64) -> io::Result<()> {
     let blocks = size_bytes / u64::from(block_bytes(&folder)?);
     // SAFETY: the kernel reads one number of 64 bits.
     check(unsafe { libc::ioctl(folder.as_raw_fd(), RESIZE as _, &raw const blocks) })
-}
-
-/// Tells the disk below `folder` which of its blocks hold nothing.
-///
-/// # Errors
-/// `EOPNOTSUPP`: it does not want to know.
-pub fn trim(folder: &Path) -> io::Result<()> {
-    let folder = File::open(folder)?;
-    let mut all = Range { start: 0, length: u64::MAX, least: 0 };
-    // SAFETY: the kernel reads and writes one such range.
-    check(unsafe { libc::ioctl(folder.as_raw_fd(), TRIM as _, &raw mut all) })
 }
 
 fn block_bytes(folder: &File) -> io::Result<u32> {
