@@ -39,6 +39,16 @@ check "what is edited here is seen there" within 20 page_is 8742 second
 same "one program was put there" 1 "$(find "$there/cache/devenv/bin" -name devenv -type f | wc -l)"
 check "up again" "$DEVENV" up
 
+# Another build of devenv: the same program in another file counts as one.
+cp "$DEVENV" "$sandbox/another"
+keeper() { pgrep -f "__keeper-there $DEVENV_HOME/"; }
+before=$(keeper)
+check "another build works on the same project" "$sandbox/another" exec -- true
+keeper_is_new() { [ "$(keeper | wc -l)" = 1 ] && [ "$(keeper)" != "$before" ]; }
+check "with a keeper of its own" within 5 keeper_is_new
+check "which publishes the ports" within 20 page_is 8742 second
+check "and back" "$DEVENV" exec -- true
+
 # Both sides change one file while nothing is carried.
 echo both >both.txt
 check "sync flush" "$DEVENV" sync flush
