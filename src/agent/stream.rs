@@ -58,6 +58,17 @@ async fn answer(mut stream: Stream, request: Request, set_clock: Option<SetClock
             }
             Err(failure) => refuse(stream, &failure).await,
         },
+        Request::Look { project, source, path, person } => {
+            let looked = here::tree_of(&project, &source, person.as_ref()).and_then(|tree| tree.version(&path));
+            match looked {
+                Ok(version) => {
+                    write_document(&mut stream, &Answer::Open).await?;
+                    write_document(&mut stream, &version).await?;
+                    stream.shutdown().await
+                }
+                Err(failure) => refuse(stream, &failure).await,
+            }
+        }
         Request::Verb(call) => match verb::start(&call) {
             Ok(verb) => {
                 write_document(&mut stream, &Answer::Open).await?;

@@ -85,6 +85,7 @@ pub enum Command {
     Down(super::lifecycle::DownArguments),
     Image(super::image::ImageArguments),
     Config(super::config::ConfigArguments),
+    Sync(super::sync::SyncArguments),
     Vm(super::vm::VmArguments),
     /// Tell what this computer can and cannot do, each finding with its fix
     #[command(after_help = "Exit code 1 when `devenv up` would fail.")]

@@ -19,6 +19,7 @@ mod oci;
 mod ports;
 mod report;
 mod status;
+mod sync;
 mod table;
 mod trust;
 mod ui;
@@ -107,6 +108,7 @@ fn dispatch(arguments: Arguments, ui: Arc<Ui>) -> Result<u8> {
         Command::Down(words) => lifecycle::run_down(&caller, &words),
         Command::Image(words) => image::run(&caller, &words),
         Command::Config(words) => config::run(&caller, &words),
+        Command::Sync(words) => sync::run(&caller, &words),
         Command::Vm(words) => vm::run(&caller, &words),
         Command::Doctor => doctor::run(&caller),
         Command::Completions(words) => completions::run(&caller, &words),

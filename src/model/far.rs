@@ -28,6 +28,8 @@ pub enum Request {
     Clock { unix_nanoseconds: i64, timezone: Option<String> },
     /// Keep the tree of a mount's source equal: the stream then speaks `sync`.
     Sync { project: ProjectId, source: PathBuf, person: Option<Person> },
+    /// What the tree of a mount's source has at a path below it: a `SyncVersion` follows the answer.
+    Look { project: ProjectId, source: PathBuf, path: PathBuf, person: Option<Person> },
     /// A verb, carried out there. The stream then carries frames (`model::frame`).
     Verb(Box<Call>),
     /// A program run in a box there. The stream then carries frames.

@@ -1,6 +1,7 @@
 //! File sync as it is told: what state a synced folder is in and what it could not do.
 
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Which way changes go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,4 +107,64 @@ pub enum SyncAsk {
     },
     /// Bring back what the last batch of changes from the other side replaced or deleted on this side.
     Undo,
+    /// What both sides have at an absolute path of this computer.
+    Diff {
+        path: PathBuf,
+    },
 }
+
+/// What became of a [`SyncAsk`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum SyncReply {
+    Status {
+        folders: Vec<SyncedFolder>,
+    },
+    Done,
+    /// So many conflicts were ended, or files came back.
+    Count {
+        count: u64,
+    },
+    Diff(Box<SyncDiff>),
+}
+
+/// A synced folder, and how it fares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SyncedFolder {
+    /// On this computer.
+    pub folder: PathBuf,
+    #[serde(flatten)]
+    pub status: SyncStatus,
+}
+
+/// A path as each side has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncDiff {
+    pub path: PathBuf,
+    pub here: SyncVersion,
+    pub there: SyncVersion,
+}
+
+/// What one side has at a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum SyncVersion {
+    Nothing,
+    Folder,
+    Link {
+        target: String,
+    },
+    /// A socket, device or pipe.
+    Special,
+    File {
+        size_bytes: u64,
+        /// Since 1970, by the clock of its side.
+        modified_s: u64,
+        executable: bool,
+        /// Of text up to [`LONGEST_TEXT_BYTES`].
+        text: Option<String>,
+    },
+}
+
+/// Longer files are compared by size and time only.
+pub const LONGEST_TEXT_BYTES: u64 = 256 << 10;

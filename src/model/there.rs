@@ -2,6 +2,7 @@
 //! documents each way (four bytes of length, big-endian, and as many of JSON).
 
 use super::call::Person;
+use super::sync::{SyncAsk, SyncReply};
 use super::{BoxName, Event, Failure, Kind, Mount, Place, PortRequest, ProjectId, PublishedPort};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,8 +35,10 @@ pub enum ThereRequest {
     Publish { boxes: Vec<BoxPorts> },
     /// Keep these folders equal, and no others. Answered when each has been made equal once.
     Sync { mounts: Vec<Mount> },
-    /// Wait until all that was saved on either side before is on both.
-    Flush,
+    /// Wait until all that was saved on either side before is on both; with `unpaused`, where somebody did not say `pause`.
+    Flush { unpaused: bool },
+    /// What a person asks of all that is kept equal.
+    Trees { wanted: SyncAsk },
     /// Close all ports and end.
     Quit,
 }
@@ -73,6 +76,9 @@ pub enum ThereReply {
     Synced {
         /// What the user should know: conflicts, files that were left out.
         notes: Vec<String>,
+    },
+    Trees {
+        reply: SyncReply,
     },
     Quitting,
     /// It could not be done. Outermost cause first.

@@ -3,6 +3,7 @@
 use crate::model::oci::OciRequest;
 use crate::model::request::{EnterRequest, LogsRequest, UpReply, UpRequest};
 use crate::model::status::{Finding, ImageListed, ProjectListed, Status};
+use crate::model::sync::{SyncAsk, SyncReply};
 use crate::model::{BoxName, Failure, Place, Result};
 use crate::ops::Context;
 use std::path::Path;
@@ -28,6 +29,7 @@ not_here! {
     start(&Context, Option<&BoxName>) -> ();
     restart(&Context, Option<&BoxName>) -> ();
     down(&Context, bool) -> ();
+    sync(&Context, &SyncAsk) -> SyncReply;
     image_list(&Context) -> Vec<ImageListed>;
     image_pull(&Context, &str) -> ImageListed;
     image_remove(&Context, &[String]) -> ();

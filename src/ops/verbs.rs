@@ -3,6 +3,7 @@
 use super::{Context, here, place, there};
 use crate::model::request::{EnterRequest, LogsRequest, UpReply, UpRequest};
 use crate::model::status::{Finding, ImageListed, ProjectListed, Status};
+use crate::model::sync::{SyncAsk, SyncReply};
 use crate::model::{BoxName, Place, Result};
 use std::io::Write;
 
@@ -42,6 +43,8 @@ in_place! {
     restart(only: Option<&BoxName>) -> ();
     /// Removes boxes, network and keeper, and the volumes when asked to.
     down(volumes: bool) -> ();
+    /// What a person asks of file sync.
+    sync(ask: &SyncAsk) -> SyncReply;
     /// The images in the store.
     image_list() -> Vec<ImageListed>;
     /// Asks the registry for an image.

@@ -375,7 +375,8 @@ impl Controller {
     }
 
     pub(super) fn lose_link(&mut self) {
-        self.link = None;
+        // Told for as long as there is no other connection.
+        self.there.lost = self.link.take().and_then(|mut link| link.why.try_recv().ok());
         for (side, asked) in self.flushes.iter_mut().flat_map(|flush| &mut flush.waiting) {
             if *side == Side::There {
                 *asked = None;

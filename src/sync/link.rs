@@ -6,6 +6,7 @@ use super::wire::{receive, send};
 use crate::model::{Failure, Result};
 use crate::sys::stream::Stream;
 use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
 
 /// Tells that wait for the controller: what is in flight is bounded by it, so this only evens out.
 const TELLS_WAITING: usize = 64;
@@ -14,6 +15,8 @@ const TELLS_WAITING: usize = 64;
 pub struct Link {
     pub asks: UnboundedSender<Ask>,
     pub tells: Receiver<Tell>,
+    /// Why it broke, once it has.
+    pub why: oneshot::Receiver<String>,
     /// Which copy of the tree it keeps.
     pub replica: [u8; 16],
 }
@@ -30,11 +33,17 @@ pub async fn connect(mut stream: Stream, ignore: Vec<String>) -> Result<Link> {
     check_protocol(&theirs)?;
     let (asks, asked) = mpsc::unbounded_channel();
     let (tells, told) = mpsc::channel(TELLS_WAITING);
-    tokio::spawn(carry(stream, asked, tells));
-    Ok(Link { asks, tells: told, replica: theirs.replica })
+    let (broke, why) = oneshot::channel();
+    tokio::spawn(carry(stream, asked, tells, broke));
+    Ok(Link { asks, tells: told, why, replica: theirs.replica })
 }
 
-async fn carry(stream: Stream, mut asked: UnboundedReceiver<Ask>, tells: mpsc::Sender<Tell>) {
+async fn carry(
+    stream: Stream,
+    mut asked: UnboundedReceiver<Ask>,
+    tells: mpsc::Sender<Tell>,
+    broke: oneshot::Sender<String>,
+) {
     let (mut from, mut to) = tokio::io::split(stream);
     let reading = async {
         while let Some(tell) = receive::<Tell>(&mut from).await? {
@@ -55,6 +64,7 @@ async fn carry(stream: Stream, mut asked: UnboundedReceiver<Ask>, tells: mpsc::S
         end = writing => end,
     };
     if let Err(failure) = end {
-        let _ = tells.send(Tell::Note(failure.chain().join(": "))).await;
+        // Before `tells` ends, which is how the controller notices.
+        let _ = broke.send(failure.chain().join(": "));
     }
 }

@@ -29,6 +29,7 @@ mod store;
 mod trash;
 mod tree;
 mod undo;
+pub mod version;
 mod watch;
 mod wire;
 mod worker;

@@ -6,7 +6,7 @@ use crate::model::{Events, Failure, Result};
 use crate::sys::stream::Stream;
 use futures_util::future::BoxFuture;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -27,10 +27,11 @@ pub struct SessionStart {
     pub events: Arc<dyn Events>,
 }
 
-/// A running session. It ends when this is dropped or stopped.
+/// A running session. It ends when it is stopped, or the last clone of this is dropped.
+#[derive(Clone)]
 pub struct Session {
     commands: mpsc::UnboundedSender<Command>,
-    task: JoinHandle<()>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Session {
@@ -39,7 +40,7 @@ impl Session {
     pub fn start(start: SessionStart, open: Opener) -> Session {
         let (commands, commanded) = mpsc::unbounded_channel();
         let task = tokio::spawn(Controller::run(start, open, commanded));
-        Session { commands, task }
+        Session { commands, task: Arc::new(Mutex::new(Some(task))) }
     }
 
     /// Waits until all that was saved on either side before this call is on the other.
@@ -93,7 +94,10 @@ impl Session {
         let Session { commands, task } = self;
         let _ = commands.send(Command::Stop);
         drop(commands);
-        let _ = task.await;
+        let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            let _ = task.await;
+        }
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {

@@ -39,11 +39,56 @@ check "what is edited here is seen there" within 20 page_is 8742 second
 same "one program was put there" 1 "$(find "$there/cache/devenv/bin" -name devenv -type f | wc -l)"
 check "up again" "$DEVENV" up
 
+# Another build of devenv: the same program in another file counts as one.
+cp "$DEVENV" "$sandbox/another"
+keeper() { pgrep -f "__keeper-there $DEVENV_HOME/"; }
+before=$(keeper)
+check "another build works on the same project" "$sandbox/another" exec -- true
+keeper_is_new() { [ "$(keeper | wc -l)" = 1 ] && [ "$(keeper)" != "$before" ]; }
+check "with a keeper of its own" within 5 keeper_is_new
+check "which publishes the ports" within 20 page_is 8742 second
+check "and back" "$DEVENV" exec -- true
+
+# Both sides change one file while nothing is carried.
+echo both >both.txt
+check "sync flush" "$DEVENV" sync flush
+check "sync pause" "$DEVENV" sync pause
+same "which status says" paused "$("$DEVENV" sync status --json | jq -r '.[0].state')"
+check "commands work meanwhile" "$DEVENV" exec -- sh -c 'echo theirs >/src/both.txt; echo untouched >/src/undo.txt'
+echo ours >both.txt
+exits "flush says that it cannot" 1 "$DEVENV" sync flush
+says "and why" "file sync is paused"
+check "sync resume" "$DEVENV" sync resume
+conflict_is_listed() { [ "$("$DEVENV" sync status --json | jq -r '.[0].conflicts[].path')" = both.txt ]; }
+check "the conflict is listed" within 20 conflict_is_listed
+same "and neither is touched" ours "$(cat both.txt)"
+same "neither there" theirs "$("$DEVENV" exec -- cat /src/both.txt 2>/dev/null)"
+"$DEVENV" sync diff both.txt >diff.out 2>/dev/null
+check "diff shows ours" grep -qx -- "-ours" diff.out
+check "and theirs" grep -qx -- "+theirs" diff.out
+exits "a pattern that matches no conflict is an error" 1 "$DEVENV" sync resolve --ours no-such-file
+check "resolve --ours" "$DEVENV" sync resolve --ours both.txt
+same "ends it" ours "$("$DEVENV" exec -- cat /src/both.txt)"
+same "for good" 0 "$("$DEVENV" sync status --json | jq '.[0].conflict_count')"
+check "what was made there is here" grep -qx untouched undo.txt
+rests() { [ "$("$DEVENV" sync status --json | jq -r '.[0].state')" = watching ]; }
+check "sync rests" within 20 rests
+check "a command there replaces a file" "$DEVENV" exec -- sh -c 'echo spoilt >/src/both.txt'
+same "which is seen here" spoilt "$(cat both.txt)"
+check "sync undo" "$DEVENV" sync undo
+same "brings it back here" ours "$(cat both.txt)"
+same "and there" ours "$("$DEVENV" exec -- cat /src/both.txt)"
+check "sync reset" "$DEVENV" sync reset
+exits "here nothing is synced" 2 "$DEVENV" --place here sync status
+says "which is said" "the source is mounted"
+
 # The connection is cut.
 sessions=$(pgrep -P "$sshd_pid")
 # shellcheck disable=SC2086 # a list
 kill -9 $sessions
 check "the next command connects again" "$DEVENV" exec -- true
+silent() { [ -z "$("$DEVENV" exec -- true 2>&1)" ]; }
+check "and the one after that has nothing to tell" silent
 check "the port works again" within 20 page_is 8742 second
 for pid in $(agents); do
     case $(tr '\0' ' ' <"/proc/$pid/cmdline") in *"devenv agent "*) kill -9 "$pid" ;; esac

@@ -18,6 +18,7 @@ mod setup;
 mod site;
 mod status;
 pub mod supervise;
+mod sync;
 mod tree;
 mod undo;
 mod up;
@@ -32,6 +33,7 @@ pub use life::{down, restart, start, stop};
 pub use logs::logs;
 pub use oci::{oci, oci_log};
 pub use status::{any_runs, list, status};
+pub use sync::sync;
 pub use tree::{keep_tree, tree_of};
 pub use up::up;
 

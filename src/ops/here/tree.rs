@@ -2,7 +2,9 @@
 
 use super::site::Computer;
 use crate::model::call::{Caller, Person};
+use crate::model::sync::SyncVersion;
 use crate::model::{ProjectId, Result, Trying};
+use crate::sync::version::version;
 use crate::sync::{Owner, far};
 use crate::sys::fs::{make_folder, make_private_folder, remove_tree_if_exists};
 use crate::sys::stream::Stream;
@@ -15,6 +17,16 @@ pub struct Tree {
     /// What the sync remembers of it: gone with the tree.
     state: PathBuf,
     owner: Option<Owner>,
+}
+
+impl Tree {
+    /// What stands at a path below its root.
+    ///
+    /// # Errors
+    /// The path leads elsewhere, or something cannot be read.
+    pub fn version(&self, path: &Path) -> Result<SyncVersion> {
+        version(&self.root, path)
+    }
 }
 
 /// The tree of the folder `source` of the computer that `project` belongs to; its own is made if it is not there.

@@ -41,6 +41,13 @@ pub struct Hello {
     pub ports: BTreeMap<BoxName, Vec<PublishedPort>>,
 }
 
+impl Hello {
+    /// Whether it was started by this very program: others may speak differently.
+    pub fn is_of_this_build(&self) -> bool {
+        self.build == build()
+    }
+}
+
 impl Keeper {
     /// The keeper that listens at `socket`; `None` when nobody does.
     ///
@@ -84,7 +91,7 @@ impl Keeper {
     async fn find_or_start(site: &Site<'_>) -> Result<Keeper> {
         let socket = site.paths.keeper_socket();
         if let Some(mut found) = Keeper::connect(&socket).await? {
-            if found.hello().await.is_ok_and(|hello| hello.build == build()) {
+            if found.hello().await.is_ok_and(|hello| hello.is_of_this_build()) {
                 return Ok(found);
             }
             // One that does not answer is dying, or as good as dead.
@@ -216,5 +223,18 @@ fn unexpected(reply: ThereReply) -> Failure {
         _ => {
             Failure::new("the keeper answered something else than it was asked").hint("`devenv down`, then `devenv up`")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keeper_of_another_build_is_told_apart() {
+        let hello = |build| Hello { build, pid: 1, ports: BTreeMap::new() };
+        assert!(hello(build()).is_of_this_build());
+        assert!(!hello(format!("{}x", build())).is_of_this_build());
+        assert!(!hello(BUILD.to_owned()).is_of_this_build(), "the program's file counts too");
     }
 }

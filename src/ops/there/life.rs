@@ -36,7 +36,7 @@ pub fn stop(elsewhere: &Elsewhere, only: Option<&BoxName>) -> Result<()> {
         }
         match Keeper::connect(&site.paths.keeper_socket()).await? {
             Some(mut keeper) => {
-                keeper.ask(&ThereRequest::Flush, &*events).await?;
+                keeper.ask(&ThereRequest::Flush { unpaused: false }, &*events).await?;
                 keeper.quit().await
             }
             None => Ok(()),
@@ -81,7 +81,7 @@ pub fn down(elsewhere: &Elsewhere, volumes: bool) -> Result<()> {
             // What the boxes write when they are asked to end comes here too.
             let verb = Verb::Stop { only: None };
             let () = call(&far, site.caller(None)?, verb, &*events, &mut sink(), &mut interrupt).await?;
-            unless(&mut interrupt, up::sync(&site, &mut keeper, &ThereRequest::Flush)).await?;
+            unless(&mut interrupt, up::sync(&site, &mut keeper, &ThereRequest::Flush { unpaused: false })).await?;
             // Nothing that is removed over there from now on is removed here.
             up::sync(&site, &mut keeper, &ThereRequest::Sync { mounts: Vec::new() }).await?;
         }

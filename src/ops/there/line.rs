@@ -1,17 +1,25 @@
 //! Connecting to a place.
 
+use super::far::lost;
 use super::vm;
 use crate::machine::remote::{self, Access, Program};
 use crate::machine::{Line, clock};
-use crate::model::{Events, Failure, Place, Result, Trying};
+use crate::model::far::{Answer, BUILD, LONGEST_DOCUMENT_BYTES, Request};
+use crate::model::{Events, Failure, Kind, Place, Result, Trying};
 use crate::ops::place::Origin;
 use crate::state::Layout;
+use crate::sys::framed::{read_document, write_document};
 use crate::sys::program;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The architectures our releases are for, as `uname -m` says them.
 const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
+
+/// How long the far side may take to say who it is; an emulated guest on a busy computer takes seconds.
+const HELLO_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a place is reached.
 pub struct Reach<'a> {
@@ -27,8 +35,47 @@ pub struct Reach<'a> {
 /// A connection to the far side of a place: the VM is started when it does not run.
 ///
 /// # Errors
-/// The place cannot be reached.
+/// The place cannot be reached, or another version of the program answers there.
 pub async fn connect(reach: &Reach<'_>) -> Result<Arc<dyn Line>> {
+    let line = reached(reach).await?;
+    let answer = timeout(HELLO_PATIENCE, greet(&*line)).await;
+    let late = || Err(Failure::new(format!("{} does not say which version it is", reach.place)));
+    check_build(reach.place, &answer.unwrap_or_else(|_| late())?)?;
+    if matches!(reach.place, Place::Vm) {
+        // Beside what the line is wanted for. Where it fails the line itself is lost.
+        let guest = line.clone();
+        tokio::spawn(async move { clock::set(&*guest, clock::timezone()).await });
+    }
+    Ok(line)
+}
+
+/// Asks the far side which build it is.
+async fn greet(line: &dyn Line) -> Result<String> {
+    let mut stream = line.open().await?;
+    write_document(&mut stream, &Request::Hello).await.map_err(lost)?;
+    match read_document(&mut stream, LONGEST_DOCUMENT_BYTES).await.map_err(lost)? {
+        Answer::Hello { build, .. } => Ok(build),
+        Answer::Failed { causes, hint } => Err(Failure::told(causes, hint, Kind::Failed)),
+        Answer::Open => Err(Failure::new("the far side answered something else than it was asked")),
+    }
+}
+
+/// Both sides have to be one version: there is no code for talking to others.
+fn check_build(place: &Place, theirs: &str) -> Result<()> {
+    if theirs == BUILD {
+        return Ok(());
+    }
+    Err(match place {
+        Place::Ssh(_) => Failure::new(format!("{place} runs another version of devenv ({theirs}, this is {BUILD})"))
+            .hint("the file devenv-linux-ARCHITECTURE beside this program is of another version: install both anew"),
+        Place::Vm | Place::Here => {
+            Failure::new(format!("the VM was started by another version of devenv ({theirs}, this is {BUILD})"))
+                .hint("`devenv vm stop`, which ends the boxes in it, then `devenv up`")
+        }
+    })
+}
+
+async fn reached(reach: &Reach<'_>) -> Result<Arc<dyn Line>> {
     match reach.place {
         Place::Ssh(host) => {
             let programs = tokio::task::spawn_blocking(programs).await.trying(|| "cannot read our program")??;
@@ -45,11 +92,7 @@ pub async fn connect(reach: &Reach<'_>) -> Result<Arc<dyn Line>> {
             };
             let found = tokio::task::spawn_blocking(find).await.trying(|| "cannot look for the VM")??;
             let access = found.ok_or_else(|| Failure::new("the VM does not run").hint("`devenv up` starts it"))?;
-            let line: Arc<dyn Line> = Arc::new(vm::line(&access).await?);
-            // Beside what the line is wanted for. Where it fails the line itself is lost.
-            let guest = line.clone();
-            tokio::spawn(async move { clock::set(&*guest, clock::timezone()).await });
-            Ok(line)
+            Ok(Arc::new(vm::line(&access).await?))
         }
         Place::Here => Err(Failure::new("boxes of this computer need no connection")),
     }
@@ -85,4 +128,22 @@ fn programs() -> Result<Vec<Program>> {
         }
     }
     Ok(programs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_build_is_refused_with_what_to_do() {
+        let remote = Place::parse("ssh://there").unwrap();
+        for place in [&Place::Vm, &remote] {
+            assert!(check_build(place, BUILD).is_ok());
+        }
+        let refused = check_build(&Place::Vm, "0.0.1/1").unwrap_err();
+        assert!(refused.chain().join(": ").contains("another version of devenv (0.0.1/1"));
+        assert!(refused.get_hint().is_some_and(|hint| hint.contains("`devenv vm stop`")));
+        let refused = check_build(&remote, "0.0.1/1").unwrap_err();
+        assert!(refused.get_hint().is_some_and(|hint| hint.contains("devenv-linux-")));
+    }
 }

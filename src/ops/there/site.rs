@@ -2,7 +2,7 @@
 
 use super::elsewhere::Elsewhere;
 use super::far::Far;
-use super::keeper::Keeper;
+use super::keeper::{Hello, Keeper};
 use super::up;
 use crate::config;
 use crate::model::call::{Caller, ProjectCalled};
@@ -108,13 +108,13 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The project's keeper, when it answers.
+    /// The project's keeper, when it answers. One of another build gives way to a new one.
     async fn kept(&self) -> Option<Far> {
         let socket = self.paths.keeper_socket();
-        Keeper::find(&socket).await.map(|_| Far::Kept(socket))
+        Keeper::find(&socket).await.filter(Hello::is_of_this_build).map(|_| Far::Kept(socket))
     }
 
-    /// Waits until all that was saved is on both sides, where something is kept equal.
+    /// Waits until all that was saved is on both sides, where something is kept equal and somebody did not say `pause`.
     ///
     /// # Errors
     /// It cannot be.
@@ -124,7 +124,7 @@ impl<'a> Site<'a> {
             return Ok(());
         }
         match Keeper::connect(&self.paths.keeper_socket()).await? {
-            Some(mut keeper) => up::sync(self, &mut keeper, &ThereRequest::Flush).await,
+            Some(mut keeper) => up::sync(self, &mut keeper, &ThereRequest::Flush { unpaused: true }).await,
             None => Ok(()),
         }
     }

@@ -1,15 +1,18 @@
 //! What the keeper of a project elsewhere does: holds the connection, and what depends on it.
 
-use super::far::Far;
+use super::far::{Far, lost};
 use super::line::{self, Reach};
-use super::trees::{OpenTree, Trees};
+use super::trees::{OpenTree, Placed, Sessions, Trees};
 use crate::machine::{Line, clock};
 use crate::model::event::Unheard;
-use crate::model::far::Request;
+use crate::model::far::{LONGEST_DOCUMENT_BYTES, Request};
+use crate::model::sync::{SyncAsk, SyncDiff, SyncReply};
 use crate::model::there::{BoxPorts, ThereReply, ThereRequest, ThereStart};
 use crate::model::{BoxName, Event, Events, Failure, Kind, Mount, Place, PublishedPort, Result};
 use crate::ops::computer::host;
 use crate::state::Layout;
+use crate::sync::version::version;
+use crate::sys::framed::read_document;
 use crate::sys::stream::Stream;
 use crate::tunnel::{self, Publisher};
 use std::collections::BTreeMap;
@@ -55,6 +58,8 @@ pub struct Supervision {
     publisher: Publisher,
     ports: Mutex<BTreeMap<BoxName, Vec<PublishedPort>>>,
     trees: Mutex<Trees>,
+    /// Who waits for a sync waits alone, and hears what is told; others may ask how it fares.
+    turn: Mutex<()>,
 }
 
 impl Supervision {
@@ -68,7 +73,16 @@ impl Supervision {
         let supervision = Arc::new_cyclic(|own: &Weak<Supervision>| {
             let publisher = Publisher::new(opens_connections(own.clone()));
             let trees = Mutex::new(Trees::new(opens_trees(own.clone()), start.state.clone()));
-            Supervision { start, layout, trees, link, wanted: Notify::new(), publisher, ports: Mutex::default() }
+            Supervision {
+                start,
+                layout,
+                trees,
+                link,
+                wanted: Notify::new(),
+                publisher,
+                ports: Mutex::default(),
+                turn: Mutex::default(),
+            }
         });
         tokio::spawn(supervision.clone().hold(log));
         Ok(supervision)
@@ -161,9 +175,15 @@ impl Supervision {
             },
             ThereRequest::Publish { boxes } => self.publish(boxes).await.unwrap_or_else(|f| ThereReply::fail(&f)),
             ThereRequest::Sync { mounts } => {
-                self.sync(Some(mounts), tell).await.unwrap_or_else(|f| ThereReply::fail(&f))
+                self.sync(Some(mounts), true, tell).await.unwrap_or_else(|f| ThereReply::fail(&f))
             }
-            ThereRequest::Flush => self.sync(None, tell).await.unwrap_or_else(|f| ThereReply::fail(&f)),
+            ThereRequest::Flush { unpaused } => {
+                self.sync(None, unpaused, tell).await.unwrap_or_else(|f| ThereReply::fail(&f))
+            }
+            ThereRequest::Trees { wanted } => match self.trees(&wanted).await {
+                Ok(reply) => ThereReply::Trees { reply },
+                Err(failure) => ThereReply::fail(&failure),
+            },
             ThereRequest::Quit => ThereReply::Quitting,
             ThereRequest::Stream => ThereReply::Stream,
         }
@@ -178,21 +198,47 @@ impl Supervision {
     }
 
     /// Has just these folders be kept equal, or waits until those that are kept so are equal.
-    async fn sync(&self, mounts: Option<Vec<Mount>>, tell: UnboundedSender<Event>) -> Result<ThereReply> {
-        let mut trees = self.trees.lock().await;
+    async fn sync(
+        &self,
+        mounts: Option<Vec<Mount>>,
+        unpaused: bool,
+        tell: UnboundedSender<Event>,
+    ) -> Result<ThereReply> {
+        let _turn = self.turn.lock().await;
         // Where there is no way there, that is told rather than waited for.
         if mounts.as_ref().is_none_or(|mounts| !mounts.is_empty()) {
             self.line().await?;
         }
-        let told = trees.told();
+        let told = self.trees.lock().await.told();
         told.listen(Some(tell));
-        let done = match mounts {
-            Some(mounts) => trees.set(&mounts).await,
-            None => trees.flush().await,
-        };
+        let done = self.settle(mounts, unpaused).await;
         told.listen(None);
         done?;
-        Ok(ThereReply::Synced { notes: trees.notes().await })
+        let folders = self.sessions().await.status().await;
+        Ok(ThereReply::Synced { notes: self.trees.lock().await.notes(&folders) })
+    }
+
+    async fn settle(&self, mounts: Option<Vec<Mount>>, unpaused: bool) -> Result<()> {
+        if let Some(mounts) = mounts {
+            self.trees.lock().await.set(&mounts).await?;
+        }
+        self.sessions().await.flush(unpaused).await
+    }
+
+    async fn sessions(&self) -> Sessions {
+        self.trees.lock().await.sessions()
+    }
+
+    /// Does what a person asks of the synced folders.
+    async fn trees(&self, ask: &SyncAsk) -> Result<SyncReply> {
+        let SyncAsk::Diff { path } = ask else { return self.sessions().await.answer(ask).await };
+        let Placed { source, root, path: below } = self.trees.lock().await.place(path)?;
+        let here = version(&root, &below)?;
+        let ThereStart { project, person, .. } = self.start.clone();
+        let look = Request::Look { project, source, path: below, person };
+        let mut stream = Far::Own(self.line().await?).open(&look).await?;
+        let there = read_document(&mut stream, LONGEST_DOCUMENT_BYTES).await.map_err(lost)?;
+        Ok(SyncReply::Diff(Box::new(SyncDiff { path: path.clone(), here, there })))
     }
 
     /// Lets go of all there is on this computer.

@@ -1,11 +1,11 @@
 //! The folders that a keeper keeps equal here and there: one session a mount's source.
 
-use crate::model::sync::{SyncDirection, SyncState};
-use crate::model::{Event, Events, Mount, ProjectId, Result, SyncMode, Trying};
+use crate::model::sync::{SyncAsk, SyncDirection, SyncReply, SyncState, SyncStatus, SyncedFolder};
+use crate::model::{Event, Events, Failure, Kind, Mount, ProjectId, Result, SyncMode, Trying};
 use crate::sync::{Opener, Session, SessionStart};
 use crate::sys::fs::make_folder;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -19,6 +19,22 @@ pub struct Trees {
     state: PathBuf,
     sessions: BTreeMap<PathBuf, (Mount, Session)>,
     told: Arc<Told>,
+    /// What sessions noted and somebody was told.
+    noted: BTreeSet<(PathBuf, String)>,
+}
+
+/// Folders that are kept equal, to be asked while others ask too.
+pub struct Sessions(Vec<(PathBuf, Session)>);
+
+/// A path in a synced folder.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// As the mount has it.
+    pub source: PathBuf,
+    /// The folder that is kept equal: a file is all there is of its own.
+    pub root: PathBuf,
+    /// Below the root.
+    pub path: PathBuf,
 }
 
 /// Whoever waits for a sync hears what it tells; otherwise nobody does.
@@ -42,7 +58,7 @@ impl Events for Told {
 
 impl Trees {
     pub fn new(open: OpenTree, state: PathBuf) -> Trees {
-        Trees { open, state, sessions: BTreeMap::new(), told: Arc::default() }
+        Trees { open, state, sessions: BTreeMap::new(), told: Arc::default(), noted: BTreeSet::new() }
     }
 
     /// Who hears what the sessions tell.
@@ -50,10 +66,10 @@ impl Trees {
         self.told.clone()
     }
 
-    /// Keeps just these equal, and waits until each is for the first time.
+    /// Has just these be kept equal from now on.
     ///
     /// # Errors
-    /// A folder cannot be read, or a session waits for consent.
+    /// A folder cannot be read.
     pub async fn set(&mut self, mounts: &[Mount]) -> Result<()> {
         let wanted: BTreeMap<&PathBuf, &Mount> =
             mounts.iter().filter(|mount| mount.sync != SyncMode::None).map(|mount| (&mount.source, mount)).collect();
@@ -70,7 +86,34 @@ impl Trees {
                 self.sessions.insert(source.clone(), (mount.clone(), session));
             }
         }
-        self.flush().await
+        Ok(())
+    }
+
+    /// All sessions there are now.
+    pub fn sessions(&self) -> Sessions {
+        Sessions(self.sessions.iter().map(|(source, (_, session))| (source.clone(), session.clone())).collect())
+    }
+
+    /// In which synced folder an absolute path is; the innermost counts.
+    ///
+    /// # Errors
+    /// In none.
+    pub fn place(&self, path: &Path) -> Result<Placed> {
+        let source = self.sessions.keys().rfind(|source| path.starts_with(source));
+        let nowhere = || Failure::new(format!("{} is in no synced folder", path.display())).kind(Kind::Usage);
+        let source = source.ok_or_else(nowhere)?.clone();
+        Ok(placed(source.is_file(), source, path))
+    }
+
+    /// What the user should know of these: conflicts, and what does not go on. What a session notes is told once.
+    pub fn notes(&mut self, folders: &[SyncedFolder]) -> Vec<String> {
+        let mut notes = Vec::new();
+        for SyncedFolder { folder, status } in folders {
+            let news = status.notes.iter().filter(|note| self.noted.insert((folder.clone(), (*note).clone())));
+            notes.extend(news.cloned());
+            notes.extend(standing(folder, status));
+        }
+        notes
     }
 
     fn start(&self, mount: &Mount) -> Result<Session> {
@@ -94,45 +137,97 @@ impl Trees {
         Ok(Session::start(start, (self.open)(source.clone())))
     }
 
-    /// Waits until all that was saved before is on both sides.
-    ///
-    /// # Errors
-    /// A session cannot go on.
-    pub async fn flush(&self) -> Result<()> {
-        let flushes = self.sessions.iter().map(|(source, (_, session))| async move {
-            session.flush().await.trying(|| format!("cannot keep {} equal", source.display()))
-        });
-        futures_util::future::join_all(flushes).await.into_iter().collect()
-    }
-
-    /// What the user should know: conflicts, and what does not go on.
-    pub async fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        for (source, (_, session)) in &self.sessions {
-            let status = session.status().await;
-            notes.extend(status.notes.iter().cloned());
-            if let SyncState::Waiting { reason } | SyncState::Failed { reason } = &status.state {
-                notes.push(format!("{}: {reason}", source.display()));
-            }
-            let first = status.conflicts.first().map(|conflict| conflict.path.as_str()).unwrap_or_default();
-            match status.conflict_count {
-                0 => {}
-                1 => notes.push(format!("{}: {first} changed here and there; both stay as they are", source.display())),
-                count => notes.push(format!(
-                    "{}: {count} files changed here and there, as {first}; all stay as they are",
-                    source.display()
-                )),
-            }
-        }
-        notes
-    }
-
     /// Ends all sessions; what was agreed is kept.
     pub async fn end(&mut self) {
         for (_, (_, session)) in std::mem::take(&mut self.sessions) {
             session.stop().await;
         }
     }
+}
+
+impl Sessions {
+    /// Waits until all that was saved before is on both sides; with `unpaused`, where somebody did not say `pause`.
+    ///
+    /// # Errors
+    /// A session cannot go on.
+    pub async fn flush(&self, unpaused: bool) -> Result<()> {
+        let flushes = self.0.iter().map(|(source, session)| async move {
+            if unpaused && session.status().await.state == SyncState::Paused {
+                return Ok(());
+            }
+            session.flush().await.trying(|| format!("cannot keep {} equal", source.display()))
+        });
+        futures_util::future::join_all(flushes).await.into_iter().collect()
+    }
+
+    /// How each fares.
+    pub async fn status(&self) -> Vec<SyncedFolder> {
+        let all = self.0.iter();
+        let all = all.map(|(source, session)| async { (source.clone(), session.status().await) });
+        let all = futures_util::future::join_all(all).await.into_iter();
+        all.map(|(folder, status)| SyncedFolder { folder, status }).collect()
+    }
+
+    /// Does what a person asks of all of them.
+    ///
+    /// # Errors
+    /// A pattern cannot be read, or something cannot be put back.
+    pub async fn answer(&self, ask: &SyncAsk) -> Result<SyncReply> {
+        let sessions = || self.0.iter().map(|(_, session)| session);
+        let mut count = 0;
+        match ask {
+            SyncAsk::Pause => sessions().for_each(Session::pause),
+            SyncAsk::Resume => sessions().for_each(Session::resume),
+            SyncAsk::Reset => sessions().for_each(Session::reset),
+            SyncAsk::Flush => self.flush(false).await?,
+            SyncAsk::Status | SyncAsk::Diff { .. } => return Ok(SyncReply::Status { folders: self.status().await }),
+            SyncAsk::Resolve { choice, pattern } => {
+                for session in sessions() {
+                    count += session.resolve(*choice, pattern).await?;
+                }
+                return Ok(SyncReply::Count { count });
+            }
+            SyncAsk::Undo => {
+                for session in sessions() {
+                    count += session.undo().await?;
+                }
+                return Ok(SyncReply::Count { count });
+            }
+        }
+        Ok(SyncReply::Done)
+    }
+}
+
+/// What stays so until somebody does something.
+fn standing(folder: &Path, status: &SyncStatus) -> Vec<String> {
+    let mut notes = Vec::new();
+    match &status.state {
+        SyncState::Paused => {
+            notes.push(format!("{}: file sync is paused; `devenv sync resume` goes on", folder.display()));
+        }
+        SyncState::Waiting { reason } | SyncState::Failed { reason } => {
+            notes.push(format!("{}: {reason}", folder.display()));
+        }
+        _ => {}
+    }
+    let first = status.conflicts.first().map(|conflict| conflict.path.as_str()).unwrap_or_default();
+    let what = match status.conflict_count {
+        0 => return notes,
+        1 => format!("{first} changed here and there; both stay as they are"),
+        count => format!("{count} files changed here and there, as {first}; all stay as they are"),
+    };
+    notes.push(format!("{}: {what}: see `devenv sync status`", folder.display()));
+    notes
+}
+
+/// Where `path` is in the synced `source`.
+fn placed(is_file: bool, source: PathBuf, path: &Path) -> Placed {
+    let root = match (is_file, source.parent()) {
+        (true, Some(folder)) => folder.to_owned(),
+        _ => source.clone(),
+    };
+    let path = path.strip_prefix(&root).unwrap_or(path).to_owned();
+    Placed { source, root, path }
 }
 
 /// Where it is mounted is no matter of the sync.
@@ -144,4 +239,32 @@ fn same(one: &Mount, other: &Mount) -> bool {
 fn escaped(name: &str) -> String {
     let special = |c| matches!(c, '*' | '?' | '[' | '\\' | '!' | ' ');
     name.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trees() -> Trees {
+        Trees::new(Arc::new(|_| unreachable!("nothing is opened")), PathBuf::new())
+    }
+
+    #[test]
+    fn what_a_session_noted_is_told_once_and_what_stands_each_time() {
+        let mut trees = trees();
+        let status = SyncStatus { state: SyncState::Paused, notes: vec!["no room".into()], ..SyncStatus::default() };
+        let folders = [SyncedFolder { folder: "/src".into(), status }];
+        let paused = "/src: file sync is paused; `devenv sync resume` goes on";
+        assert_eq!(trees.notes(&folders), ["no room", paused]);
+        assert_eq!(trees.notes(&folders), [paused]);
+    }
+
+    #[test]
+    fn a_path_is_found_in_a_folder_or_as_a_file() {
+        let found = placed(false, "/src".into(), Path::new("/src/a/b"));
+        assert_eq!(found, Placed { source: "/src".into(), root: "/src".into(), path: "a/b".into() });
+        let found = placed(true, "/etc/it.conf".into(), Path::new("/etc/it.conf"));
+        assert_eq!(found, Placed { source: "/etc/it.conf".into(), root: "/etc".into(), path: "it.conf".into() });
+        assert!(trees().place(Path::new("/src")).is_err());
+    }
 }
