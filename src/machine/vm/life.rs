@@ -48,7 +48,7 @@ impl Vm<'_> {
     /// Has the VM run, starting or healing it as needed.
     ///
     /// # Errors
-    /// See [`birth::start`]; or its disk has no room on this computer.
+    /// There is no QEMU, no guest pack or no room; or the guest does not come up.
     pub fn start(&self) -> Result<Access> {
         let _lock = self.lock()?;
         if let Some(record) = self.revive()? {
