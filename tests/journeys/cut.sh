@@ -1,7 +1,7 @@
 #!/bin/sh
 # journey: the connection is cut at one step after the other of `up`, and the keeper and the far side are killed: the
 # next command heals, and nothing is there twice
-# places: ssh
+# places: only ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "cut off"
 [ -n "$there" ] || skip "boxes run here: there is no connection to cut"
