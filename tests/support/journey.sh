@@ -252,7 +252,7 @@ assert_clean() {
 
 # The other computer, with what is kept on it.
 leave_there() {
-    [ -n "$there" ] || return
+    [ -n "${sandbox_there:-}" ] || return
     stop_sshd
     chmod -R u+rwX "$sandbox_there" 2>/dev/null
     rm -rf "$sandbox_there" 2>/dev/null && return

@@ -27,7 +27,7 @@ pub fn build_id() -> String {
 /// Neither the mount (kernel 5.12) nor a sealed copy in memory can be made.
 pub fn sealed() -> Result<OwnedFd> {
     // A thread of its own, because it leaves the mount namespace.
-    let mounted = std::thread::spawn(|| -> Result<OwnedFd> {
+    let mounted = std::thread::Builder::new().spawn(|| -> Result<OwnedFd> {
         leave_into(Namespaces { mount: true, ..Namespaces::default() })?;
         isolate(false)?;
         let path = std::fs::read_link(SELF).trying(|| "cannot find this program's file")?;
@@ -40,8 +40,9 @@ pub fn sealed() -> Result<OwnedFd> {
         }
         Ok(program.into())
     });
-    match mounted.join() {
-        Ok(Ok(program)) => Ok(program),
+    match mounted.map(std::thread::JoinHandle::join) {
+        Ok(Ok(Ok(program))) => Ok(program),
+        // No mount, or not even a thread for it.
         _ => sealed_copy(),
     }
 }
