@@ -34,7 +34,7 @@ in_box timeout 2 sh -c 'while :; do :; done' >/dev/null 2>&1
 check "who computes too much is held back" in_box grep -q '^nr_throttled [1-9]' /sys/fs/cgroup/cpu.stat
 
 # An emulated exec takes a second itself: the answer has to lie between before and after.
-near() { before=$(date +%s) && there=$(in_box date +%s) && [ "$there" -ge $((before - 1)) ] && [ "$there" -le $(($(date +%s) + 1)) ]; }
+near() { before=$(date +%s) && inside=$(in_box date +%s) && [ "$inside" -ge $((before - 1)) ] && [ "$inside" -le $(($(date +%s) + 1)) ]; }
 check "the clock is this computer's" near
 pid=$("$DEVENV" vm status --json | jq -r .pid)
 kill -STOP "$pid"
