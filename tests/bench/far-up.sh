@@ -8,8 +8,12 @@ else
     # shellcheck source=far.sh
     . "$here/far.sh"
     start_far
-    row "up and down, here" - - "sh -c '$DEVENV -q --place here -C $folder/far up && $DEVENV -q --place here -C $folder/far down'"
-    row "up and down, there" - - "sh -c '$DEVENV -q -C $folder/far up && $DEVENV -q -C $folder/far down'"
+    # A project of its own here: the other one stays there.
+    cp -r "$folder/far" "$folder/near"
+    printf '#!/bin/sh\n%s -q --place "$1" -C "$2" up && %s -q --place "$1" -C "$2" down\n' "$DEVENV" "$DEVENV" >"$folder/up-down"
+    chmod +x "$folder/up-down"
+    row "up and down, here" - - "$folder/up-down here $folder/near"
+    row "up and down, there" - - "$folder/up-down $place $folder/far"
     row "up again, there" - - "$DEVENV -q -C $folder/bare up"
     table root "far-up: a project on a remote host"
 fi
