@@ -1,8 +1,9 @@
 //! `devenv agent`: the far side on a remote host, spoken to over standard input and output.
 
 use super::{programs, stream};
-use crate::model::{Failure, Result, Trying};
+use crate::model::{Failure, Result};
 use crate::sys::linux::{facts, pipe};
+use crate::sys::runtime;
 use crate::sys::{mux, socket};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -36,8 +37,7 @@ pub fn main(words: &[OsString]) -> ExitCode {
 fn run() -> Result<()> {
     let (input, output) = pipe::take_input_and_output()?;
     socket::raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.trying(|| "cannot start the runtime")?;
+    let runtime = runtime::current_thread()?;
     runtime.block_on(async {
         let input = Receiver::from_owned_fd_unchecked(input).map_err(not_by_hand)?;
         let output = Sender::from_owned_fd_unchecked(output).map_err(not_by_hand)?;

@@ -6,6 +6,7 @@ use super::manifest::{Descriptor, Document};
 use super::registry::Registry;
 use super::registry::patience::Patience;
 use crate::model::{Event, Events, Failure, ImageReference, Kind, Result, Settings, Trying};
+use crate::sys::runtime;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -21,8 +22,7 @@ const WAITING_PIECES: usize = 8;
 /// `reference` names no digest; it does not exist or is not such an artifact; it cannot be fetched or is not what its
 /// digest says; the disk is full.
 pub fn fetch(reference: &ImageReference, settings: &Settings, events: &dyn Events, into: &Path) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.trying(|| "cannot start the runtime")?;
+    let runtime = runtime::current_thread()?;
     runtime.block_on(download(reference, settings, events, into)).trying(|| format!("cannot fetch {reference}"))
 }
 

@@ -12,6 +12,7 @@ use crate::image::registry::Registry;
 use crate::image::store::Store;
 use crate::image::store::fill::{Blobs, Company, Wanted};
 use crate::model::{Event, Events, Failure, ImageReference, ImageSource, Result, Settings, Trying};
+use crate::sys::runtime;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -173,8 +174,7 @@ struct Network {
 
 impl Network {
     fn start() -> Result<Network> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.trying(|| "cannot set up the network")?;
+        let runtime = runtime::current_thread().trying(|| "cannot set up the network")?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {

@@ -24,6 +24,7 @@ pub mod ports;
 pub mod process;
 pub mod program;
 pub mod relay;
+pub mod runtime;
 pub mod socket;
 pub mod stream;
 pub mod task;

@@ -8,6 +8,7 @@ use crate::model::wire::KeeperStart;
 use crate::model::{Result, Trying};
 use crate::ops::here::supervise::Supervision;
 use crate::sys::linux::{facts, unix};
+use crate::sys::runtime;
 use crate::sys::socket;
 use connection::Connection;
 use std::io::Read;
@@ -44,8 +45,7 @@ fn run() -> Result<()> {
     let start = read_start()?;
     log(&format!("keeper of {} begins, process {}, build {}", start.project, std::process::id(), start.build));
     socket::raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.trying(|| "cannot start the runtime")?.block_on(serve(listener, start))?;
+    runtime::current_thread()?.block_on(serve(listener, start))?;
     log("keeper ends");
     Ok(())
 }

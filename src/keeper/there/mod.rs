@@ -9,6 +9,7 @@ use crate::keeper::log::log;
 use crate::model::there::ThereStart;
 use crate::model::{Result, Trying};
 use crate::ops::there::supervise::Supervision;
+use crate::sys::runtime;
 use crate::sys::unix;
 use std::io::Read;
 use std::process::ExitCode;
@@ -41,8 +42,7 @@ fn run() -> Result<()> {
     input.read_to_string(&mut text).trying(|| "cannot read the start document")?;
     let start: ThereStart = serde_json::from_str(&text).trying(|| "cannot understand the start document")?;
     log(&format!("keeper of {} in {} begins, process {}", start.project, start.place, std::process::id()));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.trying(|| "cannot start the runtime")?;
+    let runtime = runtime::current_thread()?;
     let served = runtime.block_on(serve(listener, start));
     runtime.shutdown_background();
     log("keeper ends");

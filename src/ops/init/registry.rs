@@ -7,6 +7,7 @@ mod lookup;
 mod lookup;
 
 use crate::sys::environment;
+use crate::sys::runtime;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -23,7 +24,7 @@ pub fn registry_answers() -> bool {
     if proxied {
         return true;
     }
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return false };
+    let Ok(runtime) = runtime::current_thread() else { return false };
     runtime.block_on(async { tokio::time::timeout(PATIENCE, connects()).await.unwrap_or(false) })
 }
 

@@ -1,9 +1,10 @@
 //! A caller on this computer whose boxes are elsewhere.
 
 use super::line::Reach;
-use crate::model::{Failure, Kind, Place, Result, Trying};
+use crate::model::{Failure, Kind, Place, Result};
 use crate::ops::Context;
 use crate::ops::place::Origin;
+use crate::sys::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -33,8 +34,7 @@ impl<'a> Elsewhere<'a> {
     /// # Errors
     /// As the work.
     pub fn wait_for<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.trying(|| "cannot start the runtime")?;
+        let runtime = runtime::current_thread()?;
         let done = runtime.block_on(work);
         // A thread that reads standard input may wait for ever.
         runtime.shutdown_background();

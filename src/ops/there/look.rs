@@ -9,9 +9,10 @@ use crate::model::call::{Caller, ProjectCalled, Verb};
 use crate::model::event::Unheard;
 use crate::model::request::LogsRequest;
 use crate::model::status::{BoxState, BoxStatus, ProjectListed, Status};
-use crate::model::{BoxName, Project, PublishedPort, Result, Trying};
+use crate::model::{BoxName, Project, PublishedPort, Result};
 use crate::ops::place::Origin;
 use crate::state::ThereRecord;
+use crate::sys::runtime;
 use std::collections::BTreeMap;
 use std::io::{Write, sink};
 
@@ -89,8 +90,7 @@ fn list_of(origin: &Origin, known: Vec<ThereRecord>) -> Result<Vec<ProjectListed
     if known.is_empty() {
         return Ok(Vec::new());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.trying(|| "cannot start the runtime")?;
+    let runtime = runtime::current_thread()?;
     runtime.block_on(async {
         let mut listed = Vec::new();
         for record in known {

@@ -5,10 +5,11 @@ use crate::machine::ssh::{self, SshLine};
 use crate::machine::vm::{Access, Vm};
 use crate::model::status::{Finding, Level};
 use crate::model::vm::{Accelerator, GuestPack, VmStatus};
-use crate::model::{Events, Failure, ImageReference, Result, Trying};
+use crate::model::{Events, Failure, ImageReference, Result};
 use crate::ops::Context;
 use crate::ops::place::Origin;
 use crate::sys::environment::variable;
+use crate::sys::runtime;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -138,8 +139,7 @@ fn ask_to_end(access: &Access) -> Result<()> {
 }
 
 fn in_time<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.trying(|| "cannot start the runtime")?.block_on(async {
+    runtime::current_thread()?.block_on(async {
         let late = |_| Err(Failure::new("the VM's guest does not answer"));
         tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late)
     })
