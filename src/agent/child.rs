@@ -89,8 +89,7 @@ impl Report {
     }
 
     fn fail(&self, failure: &Failure) {
-        let hint = failure.get_hint().map(str::to_owned);
-        self.send(&FromFar::Failed(Told { causes: failure.chain(), hint, kind: failure.get_kind() }));
+        self.send(&FromFar::Failed(Told::of(failure)));
     }
 }
 

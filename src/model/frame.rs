@@ -1,10 +1,10 @@
 //! Frames: what goes over the stream of a verb or a program once it is open. A byte that says what it is, four bytes of
 //! length (big-endian), and as many of content.
 
-use super::Kind;
 use super::call::Size;
 use super::event::Event;
 use super::far::LONGEST_DOCUMENT_BYTES;
+use super::{Failure, Kind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,19 @@ pub struct Told {
     pub causes: Vec<String>,
     pub hint: Option<String>,
     pub kind: Kind,
+}
+
+impl Told {
+    /// `failure` as it is told.
+    pub fn of(failure: &Failure) -> Told {
+        Told { causes: failure.chain(), hint: failure.get_hint().map(str::to_owned), kind: failure.get_kind() }
+    }
+}
+
+impl From<Told> for Failure {
+    fn from(told: Told) -> Failure {
+        Failure::told(told.causes, told.hint, told.kind)
+    }
 }
 
 /// To the far side.

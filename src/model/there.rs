@@ -2,8 +2,9 @@
 //! documents each way (four bytes of length, big-endian, and as many of JSON).
 
 use super::call::Person;
+use super::frame::Told;
 use super::sync::{SyncAsk, SyncReply};
-use super::{BoxName, Event, Failure, Kind, Mount, Place, PortRequest, ProjectId, PublishedPort};
+use super::{BoxName, Event, Failure, Mount, Place, PortRequest, ProjectId, PublishedPort};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -81,18 +82,13 @@ pub enum ThereReply {
         reply: SyncReply,
     },
     Quitting,
-    /// It could not be done. Outermost cause first.
-    Failed {
-        causes: Vec<String>,
-        hint: Option<String>,
-        kind: Kind,
-    },
+    /// It could not be done.
+    Failed(Told),
 }
 
 impl ThereReply {
     /// `failure` as a reply.
     pub fn fail(failure: &Failure) -> ThereReply {
-        let (causes, hint) = (failure.chain(), failure.get_hint().map(str::to_owned));
-        ThereReply::Failed { causes, hint, kind: failure.get_kind() }
+        ThereReply::Failed(Told::of(failure))
     }
 }

@@ -127,7 +127,7 @@ impl Keeper {
             let reply = read_document(&mut self.stream, LONGEST_DOCUMENT_BYTES).await;
             match reply.trying(|| "the keeper does not answer")? {
                 ThereReply::Tell { event } => events.send(event),
-                failed @ ThereReply::Failed { .. } => return Err(unexpected(failed)),
+                failed @ ThereReply::Failed(_) => return Err(unexpected(failed)),
                 reply => return Ok(reply),
             }
         }
@@ -219,7 +219,7 @@ fn start_document(site: &Site, start: &ThereStart) -> Result<File> {
 /// A reply other than the one that was hoped for, as a failure.
 fn unexpected(reply: ThereReply) -> Failure {
     match reply {
-        ThereReply::Failed { causes, hint, kind } => Failure::told(causes, hint, kind),
+        ThereReply::Failed(told) => told.into(),
         _ => {
             Failure::new("the keeper answered something else than it was asked").hint("`devenv down`, then `devenv up`")
         }

@@ -6,9 +6,10 @@ use super::trees::{OpenTree, Placed, Sessions, Trees};
 use crate::machine::{Line, clock};
 use crate::model::event::Unheard;
 use crate::model::far::{LONGEST_DOCUMENT_BYTES, Request};
+use crate::model::frame::Told;
 use crate::model::sync::{SyncAsk, SyncDiff, SyncReply};
 use crate::model::there::{BoxPorts, ThereReply, ThereRequest, ThereStart};
-use crate::model::{BoxName, Event, Events, Failure, Kind, Mount, Place, PublishedPort, Result};
+use crate::model::{BoxName, Event, Events, Failure, Mount, Place, PublishedPort, Result};
 use crate::ops::computer::host;
 use crate::state::Layout;
 use crate::sync::version::version;
@@ -37,15 +38,8 @@ const LAST_SYNC: Duration = Duration::from_secs(3);
 enum Link {
     Connecting,
     Up(Arc<dyn Line>),
+    /// Why there is none.
     Down(Told),
-}
-
-/// Why there is none.
-#[derive(Clone)]
-struct Told {
-    causes: Vec<String>,
-    hint: Option<String>,
-    kind: Kind,
 }
 
 /// A project elsewhere, as its keeper sees it.
@@ -106,8 +100,7 @@ impl Supervision {
                 }
                 Err(failure) => {
                     log(&failure.chain().join(": "));
-                    let (causes, hint) = (failure.chain(), failure.get_hint().map(str::to_owned));
-                    self.link.send_replace(Link::Down(Told { causes, hint, kind: failure.get_kind() }));
+                    self.link.send_replace(Link::Down(Told::of(&failure)));
                     starts = tokio::select! {
                         () = sleep(wait) => false,
                         () = self.wanted.notified() => true,
@@ -142,7 +135,7 @@ impl Supervision {
                 let now = link.borrow_and_update().clone();
                 match now {
                     Link::Up(line) => return Ok(line),
-                    Link::Down(told) if has_asked => return Err(Failure::told(told.causes, told.hint, told.kind)),
+                    Link::Down(told) if has_asked => return Err(told.into()),
                     Link::Down(_) => {
                         has_asked = true;
                         self.wanted.notify_one();
