@@ -1,10 +1,8 @@
 //! A connection into a box for somebody elsewhere.
 
-use crate::model::far::Answer;
 use crate::model::{BoxName, Failure, ProjectId, Protocol, Result};
 use crate::ops::here;
 use crate::sys::datagram::{SILENCE, hear_framed, speak_framed};
-use crate::sys::framed::write_document;
 use crate::sys::linux::udp;
 use crate::sys::relay;
 use crate::sys::stream::Stream;
@@ -17,25 +15,22 @@ use tokio::time::timeout;
 /// Questions to keepers at a time: each takes a thread, and a keeper answers one after the other anyway.
 static ASKING: Semaphore = Semaphore::const_new(32);
 
-/// Answers a `Request::Connect` and carries what is said until both sides have ended.
+/// Sockets of a box's port: one that is connected (TCP), or those to be tried in turn (UDP).
+///
+/// # Errors
+/// The box does not run, or nobody listens there.
+pub async fn open(project: ProjectId, name: BoxName, protocol: Protocol, port: u16) -> Result<Vec<OwnedFd>> {
+    // It is never closed.
+    let _turn = ASKING.acquire().await;
+    let asked = tokio::task::spawn_blocking(move || here::open_connection(&project, &name, protocol, port));
+    asked.await.unwrap_or_else(|_| Err(Failure::new("asking the keeper was cut short")))
+}
+
+/// Carries what is said on `stream` until both sides have ended.
 ///
 /// # Errors
 /// The stream is over.
-pub async fn serve(
-    mut stream: Stream,
-    project: ProjectId,
-    name: BoxName,
-    protocol: Protocol,
-    port: u16,
-) -> io::Result<()> {
-    let mut sockets = match open(project, name, protocol, port).await {
-        Ok(sockets) => sockets,
-        Err(failure) => {
-            let (causes, hint) = (failure.chain(), failure.get_hint().map(str::to_owned));
-            return write_document(&mut stream, &Answer::Failed { causes, hint }).await;
-        }
-    };
-    write_document(&mut stream, &Answer::Open).await?;
+pub async fn carry(stream: Stream, protocol: Protocol, mut sockets: Vec<OwnedFd>) -> io::Result<()> {
     match protocol {
         Protocol::Tcp => {
             let socket = TcpStream::from(sockets.swap_remove(0));
@@ -43,13 +38,6 @@ pub async fn serve(
         }
         Protocol::Udp => converse(stream, sockets).await,
     }
-}
-
-async fn open(project: ProjectId, name: BoxName, protocol: Protocol, port: u16) -> Result<Vec<OwnedFd>> {
-    // It is never closed.
-    let _turn = ASKING.acquire().await;
-    let asked = tokio::task::spawn_blocking(move || here::open_connection(&project, &name, protocol, port));
-    asked.await.unwrap_or_else(|_| Err(Failure::new("asking the keeper was cut short")))
 }
 
 /// Carries datagrams of `stream` to the first of `sockets` where somebody listens, and the answers back. Where nobody

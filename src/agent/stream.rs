@@ -84,7 +84,13 @@ async fn answer(mut stream: Stream, request: Request, set_clock: Option<SetClock
             Err(failure) => refuse(stream, &failure).await,
         },
         Request::Connect { project, name, protocol, port } => {
-            connect::serve(stream, project, name, protocol, port).await
+            match connect::open(project, name, protocol, port).await {
+                Ok(sockets) => {
+                    write_document(&mut stream, &Answer::Open).await?;
+                    connect::carry(stream, protocol, sockets).await
+                }
+                Err(failure) => refuse(stream, &failure).await,
+            }
         }
     }
 }
