@@ -53,7 +53,8 @@ pub async fn set(line: &dyn Line, timezone: Option<String>) -> Result<()> {
     set.trying(|| "cannot set the VM's clock")
 }
 
-fn now() -> i64 {
+/// This computer's time in nanoseconds since 1970.
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

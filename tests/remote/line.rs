@@ -10,6 +10,7 @@ use devenv::sys::framed::{read_document, write_document};
 use devenv::sys::stream::Stream;
 use devenv::tunnel::{BoxPorts, Open, Publisher};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -150,10 +151,19 @@ async fn ports_of_a_box_over_there_are_reached() {
     publish(line, &running).await;
 }
 
+/// `up` does not wait until the program in the box listens.
 async fn reach(line: &dyn Line, request: &Request) -> Stream {
-    match ask(line, request).await {
-        (Answer::Open, stream) => stream,
-        (answer, _) => panic!("{answer:?}"),
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        match ask(line, request).await {
+            (Answer::Open, stream) => return stream,
+            (Answer::Failed { causes, .. }, _)
+                if causes.iter().any(|cause| cause.contains("refused")) && Instant::now() < until =>
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            (answer, _) => panic!("{answer:?}"),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::qmp::Monitor;
 use super::record::Record;
 use super::size::Size;
 use super::{Vm, disk, program, serial};
+use crate::machine::clock;
 use crate::model::guest::Seed;
 use crate::model::vm::{Accelerator, Idle};
 use crate::model::{Failure, Result, Trying, VmPaths};
@@ -171,13 +172,12 @@ impl Birth<'_> {
     }
 
     fn seed(&self) -> Result<Seed> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Seed {
             host_key: private_text(&self.keys.host)?,
             client_key: public_text(&self.keys.client)?,
             hostname: "devenv".into(),
-            unix_nanoseconds: i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-            timezone: std::fs::read("/etc/localtime").ok().map(|bytes| BASE64.encode(bytes)),
+            unix_nanoseconds: clock::now(),
+            timezone: clock::timezone(),
             random: BASE64.encode(random::<64>()?),
             idle_minutes: match self.vm.settings.idle {
                 None => Some(DEFAULT_IDLE_MINUTES),

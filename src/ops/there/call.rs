@@ -5,7 +5,7 @@ use super::far::{Far, lost};
 use crate::model::call::{Call, Caller, Verb};
 use crate::model::far::Request;
 use crate::model::frame::{FromFar, ToFar, Told, header};
-use crate::model::{Event, Events, Failure, Result, Trying};
+use crate::model::{Event, Events, Failure, Kind, Result, Trying};
 use crate::sys::framed::read_frame;
 use serde::de::DeserializeOwned;
 use std::io::{ErrorKind, Write};
@@ -81,7 +81,12 @@ pub async fn send(to: &mut (impl AsyncWrite + Unpin), frame: &ToFar) -> Result<(
 pub fn failure(told: Told) -> Failure {
     let tame = |text: String| tame_text(&text);
     let failure = Failure::told(told.causes.into_iter().map(tame).collect(), told.hint.map(tame), told.kind);
-    if failure.get_kind() == crate::model::Kind::Interrupted { interrupted() } else { failure }
+    if failure.get_kind() == Kind::Interrupted { interrupted() } else { failure }
+}
+
+/// A refusal by the far side of what a stream was opened for.
+pub fn refusal(causes: Vec<String>, hint: Option<String>) -> Failure {
+    failure(Told { causes, hint, kind: Kind::Failed })
 }
 
 /// What the far side tells is shown on the user's terminal, and must not steer it.

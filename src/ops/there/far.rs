@@ -1,11 +1,12 @@
 //! The far side: streams to it, over a project's keeper or over a connection of our own.
 
+use super::call::refusal;
 use super::elsewhere::Elsewhere;
 use super::keeper::Keeper;
 use super::line;
-use crate::machine::Line;
+use crate::machine::{Line, clock};
 use crate::model::far::{Answer, LONGEST_DOCUMENT_BYTES, Request};
-use crate::model::{Failure, Kind, Result, Trying};
+use crate::model::{Failure, Place, Result, Trying};
 use crate::sys::framed::{document, read_document};
 use crate::sys::stream::Stream;
 use std::path::PathBuf;
@@ -25,7 +26,13 @@ impl Far {
     /// # Errors
     /// The place cannot be reached.
     pub async fn reach(elsewhere: &Elsewhere<'_>) -> Result<Far> {
-        line::connect(&elsewhere.reach()).await.map(Far::Own)
+        let line = line::connect(&elsewhere.reach()).await?;
+        if matches!(elsewhere.place, Place::Vm) {
+            // Beside what the line is wanted for; where it fails the line itself is lost. A keeper's goes on being set.
+            let guest = line.clone();
+            tokio::spawn(async move { clock::set(&*guest, clock::timezone()).await });
+        }
+        Ok(Far::Own(line))
     }
 
     /// A stream on which the far side did what `request` asks, and said so.
@@ -45,7 +52,7 @@ impl Far {
         };
         match read_document(&mut stream, LONGEST_DOCUMENT_BYTES).await.map_err(lost)? {
             Answer::Open => Ok(stream),
-            Answer::Failed { causes, hint } => Err(Failure::told(causes, hint, Kind::Failed)),
+            Answer::Failed { causes, hint } => Err(refusal(causes, hint)),
             Answer::Hello { .. } => Err(Failure::new("the far side answered something else than it was asked")),
         }
     }

@@ -1,11 +1,12 @@
 //! Connecting to a place.
 
+use super::call::refusal;
 use super::far::lost;
 use super::vm;
+use crate::machine::Line;
 use crate::machine::remote::{self, Access, Program};
-use crate::machine::{Line, clock};
 use crate::model::far::{Answer, BUILD, LONGEST_DOCUMENT_BYTES, Request};
-use crate::model::{Events, Failure, Kind, Place, Result, Trying};
+use crate::model::{Events, Failure, Place, Result, Trying};
 use crate::ops::place::Origin;
 use crate::state::Layout;
 use crate::sys::framed::{read_document, write_document};
@@ -41,11 +42,6 @@ pub async fn connect(reach: &Reach<'_>) -> Result<Arc<dyn Line>> {
     let answer = timeout(HELLO_PATIENCE, greet(&*line)).await;
     let late = || Err(Failure::new(format!("{} does not say which version it is", reach.place)));
     check_build(reach.place, &answer.unwrap_or_else(|_| late())?)?;
-    if matches!(reach.place, Place::Vm) {
-        // Beside what the line is wanted for. Where it fails the line itself is lost.
-        let guest = line.clone();
-        tokio::spawn(async move { clock::set(&*guest, clock::timezone()).await });
-    }
     Ok(line)
 }
 
@@ -55,7 +51,7 @@ async fn greet(line: &dyn Line) -> Result<String> {
     write_document(&mut stream, &Request::Hello).await.map_err(lost)?;
     match read_document(&mut stream, LONGEST_DOCUMENT_BYTES).await.map_err(lost)? {
         Answer::Hello { build, .. } => Ok(build),
-        Answer::Failed { causes, hint } => Err(Failure::told(causes, hint, Kind::Failed)),
+        Answer::Failed { causes, hint } => Err(refusal(causes, hint)),
         Answer::Open => Err(Failure::new("the far side answered something else than it was asked")),
     }
 }
