@@ -80,12 +80,28 @@ impl Offer {
                 "the far side asks for credentials of {account}, which it has no need of"
             )));
         }
-        for name in names_here(account) {
+        for name in self.names_here(account) {
             if let Some(found) = credentials::find(&name, repository)? {
                 return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    /// What a registry is called on this computer, whose loopback the VM reaches under another name.
+    fn names_here(&self, account: &str) -> Vec<String> {
+        let rest = account.strip_prefix(HOST_IN_GUEST).filter(|rest| rest.is_empty() || rest.starts_with(':'));
+        let all: Vec<String> = rest
+            .iter()
+            .flat_map(|rest| ["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}{rest}")))
+            .collect();
+        let meant: Vec<String> = all.iter().filter(|name| self.accounts.contains(*name)).cloned().collect();
+        match (meant.is_empty(), all.is_empty()) {
+            (false, _) => meant,
+            // A mirror on this computer's loopback.
+            (true, false) => all,
+            (true, true) => vec![account.to_owned()],
+        }
     }
 
     fn length(&self, image: &Path, file: Option<&str>) -> Result<Option<u64>> {
@@ -137,13 +153,6 @@ fn is_of_layout(path: &str) -> bool {
 fn host_of(mirror: &str) -> &str {
     let rest = mirror.split_once("://").map_or(mirror, |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default()
-}
-
-/// What a registry is called on this computer: the VM reaches its loopback under another name.
-fn names_here(account: &str) -> Vec<String> {
-    let here = account.strip_prefix(HOST_IN_GUEST).filter(|rest| rest.is_empty() || rest.starts_with(':'));
-    let local = here.iter().flat_map(|rest| ["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}{rest}")));
-    std::iter::once(account.to_owned()).chain(local).collect()
 }
 
 #[cfg(test)]
@@ -201,9 +210,12 @@ mod tests {
 
     #[test]
     fn this_computers_loopback_has_its_own_names() {
-        assert_eq!(names_here("ghcr.io"), ["ghcr.io"]);
-        let local = ["10.0.2.2:5000", "localhost:5000", "127.0.0.1:5000", "[::1]:5000"];
-        assert_eq!(names_here("10.0.2.2:5000"), local);
-        assert_eq!(names_here("10.0.2.22:5000"), ["10.0.2.22:5000"]);
+        let mut offer = Offer::default();
+        assert_eq!(offer.names_here("ghcr.io"), ["ghcr.io"]);
+        assert_eq!(offer.names_here("10.0.2.2:5000"), ["localhost:5000", "127.0.0.1:5000", "[::1]:5000"]);
+        assert_eq!(offer.names_here("10.0.2.22:5000"), ["10.0.2.22:5000"]);
+        let image = ImageReference::parse("127.0.0.1:5000/a").unwrap();
+        offer.add(&ImageSource::Registry(image), &Settings::default());
+        assert_eq!(offer.names_here("10.0.2.2:5000"), ["127.0.0.1:5000"]);
     }
 }
