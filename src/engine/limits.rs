@@ -28,9 +28,8 @@ pub fn find() -> Result<Hierarchy> {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
         return delegated(root, own).map(|base| Hierarchy::Two { base }).ok_or_else(|| {
-            Failure::new("no control group is delegated to this user, so `resources` cannot be kept").hint(
-                "a user manager of systemd delegates them (`loginctl enable-linger` starts one), or run as root; `devenv doctor` tells more",
-            )
+            Failure::new("no control group is delegated to this user, so `resources` cannot be kept")
+                .hint("a user manager of systemd delegates them (`loginctl enable-linger` starts one), or run as root")
         });
     }
     if ["memory", "cpu", "pids"].iter().all(|controller| is_writable(&root.join(controller))) {
@@ -74,29 +73,29 @@ impl Hierarchy {
             Hierarchy::One { root } => make_one(root, name, limits),
         };
         if made.is_err() {
-            self.remove(name);
+            self.folders(name).iter().for_each(|folder| remove(folder));
         }
         made
     }
 
-    /// Removes the group `name` and the project's when it is the last. A group in which processes stay stays.
-    pub fn remove(&self, name: &Path) {
-        for folder in self.folders(name) {
-            remove_when_empty(&folder);
-            for folder in folder.ancestors().skip(1).take(name.components().count()) {
-                if fs::remove_dir(folder).is_err() {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn folders(&self, name: &Path) -> Vec<PathBuf> {
+    /// Every folder that the group `name` may have, one for each tree of groups.
+    pub fn folders(&self, name: &Path) -> Vec<PathBuf> {
         match self {
             Hierarchy::Two { base } => vec![base.join("devenv").join(name)],
             Hierarchy::One { root } => {
                 ["memory", "cpu", "pids"].map(|controller| root.join(controller).join("devenv").join(name)).into()
             }
+        }
+    }
+}
+
+/// Removes the folder of a group `PROJECT/BOX`, and the project's and ours when it was the last in them. A group in
+/// which processes stay stays.
+pub fn remove(folder: &Path) {
+    remove_when_empty(folder);
+    for folder in folder.ancestors().skip(1).take(2) {
+        if fs::remove_dir(folder).is_err() {
+            break;
         }
     }
 }
