@@ -56,8 +56,12 @@ check "they come back" within 30 at_most_mb $((before + 40))
 exits "a box fills the VM's disk" 1 in_box dd if=/dev/zero of=/data/big bs=1M
 says "and is told" "No space left on device"
 check "a program still runs in it" in_box true
-exits "an image that does not fit" 1 "$DEVENV" image pull "$registry/debian:bookworm"
+project large <<TOML
+image = "$registry/debian:bookworm"
+TOML
+exits "an image that does not fit" 1 "$DEVENV" up
 says "is told so" "No space left on device"
+cd "$work/mishaps" || exit 1
 check "what was written is removed" in_box rm /data/big
 check "and there is room again" in_box dd if=/dev/zero of=/data/small bs=1M count=20
 
