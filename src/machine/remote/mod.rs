@@ -12,6 +12,7 @@ pub use program::Program;
 use super::Line;
 use crate::model::{Events, Failure, RemoteHost, Result, Trying};
 use crate::sys::child::Complaint;
+use crate::sys::pipe_outlet::PipeOutlet;
 use crate::sys::stream::Stream;
 use crate::sys::{command, fs, mux};
 use explain::needs_a_person;
@@ -91,7 +92,7 @@ pub async fn connect(remote: &RemoteHost, access: &Access<'_>) -> Result<RemoteL
     };
     let session = begun.map_err(|trouble| trouble.into_failure(remote))?;
     let machine = programs.into_iter().find(|program| program.hash == session.hash);
-    Ok(RemoteLine::over(session, remote.clone(), machine.map(|program| program.machine).unwrap_or_default()))
+    RemoteLine::over(session, remote.clone(), machine.map(|program| program.machine).unwrap_or_default())
 }
 
 /// Has ssh ask at this process's terminal what [`connect`] could not ask (a failure of kind `Unattended`), and keeps the
@@ -179,9 +180,10 @@ fn control_socket(folder: &Path, remote: &RemoteHost, configuration: &[u8]) -> P
 }
 
 impl RemoteLine {
-    fn over(session: Session, remote: RemoteHost, machine: String) -> RemoteLine {
+    fn over(session: Session, remote: RemoteHost, machine: String) -> Result<RemoteLine> {
         let Session { child, input, output, complaint, .. } = session;
-        RemoteLine { opener: mux::open_over(output, input), remote, complaint, machine, _child: child }
+        let outlet = input.into_owned_fd().and_then(PipeOutlet::new).trying(|| "cannot write to ssh")?;
+        Ok(RemoteLine { opener: mux::open_over_outlet(output, outlet), remote, complaint, machine, _child: child })
     }
 
     /// What our program at the other end was built for, as `uname -m` says it.

@@ -3,7 +3,7 @@
 use super::far::{Far, lost};
 use super::line::{self, Reach};
 use super::trees::{OpenTree, Placed, Sessions, Trees};
-use crate::machine::{Line, clock};
+use crate::machine::{Line, clock, waking};
 use crate::model::event::Unheard;
 use crate::model::far::{LONGEST_DOCUMENT_BYTES, Request};
 use crate::model::frame::Told;
@@ -112,15 +112,22 @@ impl Supervision {
         }
     }
 
-    /// Keeps the clock of a VM's guest. Returns when the line is lost, with why.
+    /// Keeps the clock of a VM's guest, or looks after a sleep whether the host is still there. Returns when the line is
+    /// lost, with why.
     async fn keep(&self, line: &dyn Line, log: fn(&str)) -> String {
-        if self.start.place == Place::Vm {
-            tokio::select! {
-                why = line.lost() => return why,
-                failure = clock::keep(line) => log(&failure.chain().join(": ")),
+        match self.start.place {
+            Place::Vm => {
+                tokio::select! {
+                    why = line.lost() => return why,
+                    failure = clock::keep(line) => log(&failure.chain().join(": ")),
+                }
+                line.lost().await
             }
+            Place::Ssh(_) | Place::Here => tokio::select! {
+                why = line.lost() => why,
+                why = waking::lost_in_sleep(line) => why,
+            },
         }
-        line.lost().await
     }
 
     /// The connection, waiting for it if need be.
