@@ -1,6 +1,7 @@
 //! Tests that need more than one file of this folder.
 
 mod deltas;
+mod faults;
 mod reconcile;
 mod rounds;
 mod world;
