@@ -392,7 +392,7 @@ impl Controller {
             self.flights.iter().filter(|(_, f)| !(f.to == Side::Here && f.doing)).map(|(ticket, _)| *ticket).collect();
         for ticket in lost {
             self.land(ticket);
-            if self.bulk.remove(&ticket).is_some_and(|bulk| bulk.to == Side::Here) {
+            if self.bulk.remove(&ticket).is_some() {
                 self.ask(Side::Here, Ask::Abandon { ticket, keep: true });
             }
         }

@@ -45,7 +45,8 @@ impl Controller {
             Tell::Piece { ticket, data } => self.piece(ticket, data),
             Tell::Outcomes(outcomes) => self.outcomes(outcomes),
             Tell::Begun { ticket, have } => self.begun(ticket, have),
-            Tell::Written { ticket, length } => self.written(ticket, length),
+            Tell::Written { ticket } => self.written(ticket),
+            Tell::Chunks { ticket, chunks, last } => self.chunks(side, ticket, chunks, last),
             Tell::Barrier { ticket } => {
                 for flush in &mut self.flushes {
                     flush.waiting.retain(|(_, asked)| *asked != Some(ticket));
@@ -122,10 +123,9 @@ impl Controller {
                     }
                 }
                 Outcome::NeedsContent if alone => {}
-                Outcome::NeedsContent => {
-                    self.not_own.insert(step.path.clone());
-                    self.queue.push_front((to, step));
-                }
+                Outcome::NeedsContent if self.not_own.insert(step.path.clone()) => self.queue.push_front((to, step)),
+                // Sent whole it was not what it should be either: it changes, or the other side is not honest.
+                Outcome::NeedsContent => self.stall(to, step.path, None),
                 Outcome::Refused => self.stall(to, step.path, None),
                 Outcome::Failed(reason) => self.stall(to, step.path, Some(reason)),
             }

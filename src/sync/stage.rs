@@ -89,8 +89,9 @@ impl Replica {
         };
         let Some(mut from) = from.or_else(|| self.trash.find(&wanted.hash)) else { return Err(Not::NeedsContent) };
         let mut to = self.stage.create(name)?;
-        let hash = copy_hashing(&mut from, &mut to, u64::MAX, blake3::Hasher::new())?.1.finalize();
-        if *hash.as_bytes() != wanted.hash {
+        let mut hasher = blake3::Hasher::new();
+        copy_hashing(&mut from, &mut to, u64::MAX, &mut hasher)?;
+        if *hasher.finalize().as_bytes() != wanted.hash {
             drop(to);
             self.stage.unlink(name)?;
             return Err(Not::NeedsContent);
@@ -118,7 +119,8 @@ impl Replica {
             file.set_len(0)?;
             have = 0;
         }
-        let (_, hasher) = copy_hashing(&mut file, &mut io::sink(), have, blake3::Hasher::new())?;
+        let mut hasher = blake3::Hasher::new();
+        copy_hashing(&mut file, &mut io::sink(), have, &mut hasher)?;
         Ok(Growing { file, name, hash, hasher, have_bytes: have, size_bytes })
     }
 
@@ -155,23 +157,39 @@ impl Growing {
     /// # Errors
     /// The disk is full, or the file is longer than was announced.
     pub fn add(&mut self, data: &[u8]) -> io::Result<()> {
-        if self.have_bytes + data.len() as u64 > self.size_bytes {
-            return Err(io::Error::other("more came than was announced"));
-        }
+        self.expect(data.len() as u64)?;
         self.file.write_all(data)?;
         self.hasher.update(data);
         self.have_bytes += data.len() as u64;
         Ok(())
     }
+
+    /// Adds what comes next in `from`.
+    ///
+    /// # Errors
+    /// The disk is full, there is less, or the file is longer than was announced.
+    pub fn copy(&mut self, from: &mut fs::File, length: u64) -> io::Result<()> {
+        self.expect(length)?;
+        let copied = copy_hashing(from, &mut self.file, length, &mut self.hasher)?;
+        self.have_bytes += copied;
+        if copied == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn expect(&self, more: u64) -> io::Result<()> {
+        match self.size_bytes.checked_sub(self.have_bytes) {
+            Some(left) if more <= left => Ok(()),
+            _ => Err(io::Error::other("more came than was announced")),
+        }
+    }
 }
 
-/// Copies up to `length` bytes and takes them into the hash.
+/// Copies up to `length` bytes and takes them into the hash. Returns how many.
 fn copy_hashing(
     from: &mut impl Read,
     to: &mut impl Write,
     length: u64,
-    mut hasher: blake3::Hasher,
-) -> io::Result<(u64, blake3::Hasher)> {
+    hasher: &mut blake3::Hasher,
+) -> io::Result<u64> {
     let mut buffer = vec![0; COPY_BYTES.min(usize::try_from(length).unwrap_or(COPY_BYTES)).max(1)];
     let mut left = length;
     while left > 0 {
@@ -186,5 +204,5 @@ fn copy_hashing(
         hasher.update(&buffer[..read]);
         left -= read as u64;
     }
-    Ok((length - left, hasher))
+    Ok(length - left)
 }
