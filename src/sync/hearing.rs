@@ -4,6 +4,7 @@ use super::controller::{Controller, Flight, LOOK_FOR_ROOT, Stalled};
 use super::message::{Outcome, Tell, Ticket};
 use super::path::TreePath;
 use super::reconcile::Side;
+use super::replica::digest;
 use super::store::Agreement;
 use super::tree::{Apart, Change, Leaf, Node, Now};
 use std::time::Duration;
@@ -21,11 +22,14 @@ impl Controller {
     pub(super) fn hear(&mut self, side: Side, tell: Tell) {
         match tell {
             Tell::Changes(changes) => self.changes(side, changes),
-            Tell::Scanned { whole, .. } => {
+            Tell::Scanned { whole, digest: told } => {
                 let known = self.known(side);
                 let incoming = known.incoming.take();
                 if whole {
                     known.tree = incoming.unwrap_or_else(Node::folder);
+                } else if digest(&known.tree) != told {
+                    // Something was done after the question, and undone before the answer.
+                    return self.scan(side);
                 }
                 known.ready = true;
                 known.lost = None;
@@ -55,6 +59,7 @@ impl Controller {
 
     fn changes(&mut self, side: Side, changes: Vec<Change>) {
         let live = self.known(side).incoming.is_none();
+        let mut news = false;
         for mut change in changes {
             let is_folder = change.now == Now::Leaf(Leaf::Folder);
             // The far side may not name what this side keeps apart.
@@ -63,6 +68,10 @@ impl Controller {
             }
             let known = self.known(side);
             let tree = known.incoming.as_ref().unwrap_or(&known.tree);
+            if tree.has(&change) {
+                continue;
+            }
+            news = true;
             if change.now != Now::Gone && tree.get(&change.path).is_none() {
                 known.entries += 1;
             }
@@ -85,7 +94,7 @@ impl Controller {
                 return self.lose_link();
             }
         }
-        if live {
+        if live && news {
             self.replan = true;
             self.changed_at.get_or_insert_with(Instant::now);
         }

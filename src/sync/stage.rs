@@ -98,12 +98,20 @@ impl Replica {
         Ok(to)
     }
 
-    /// Begins, or goes on with, a large file that will come in pieces.
+    /// Begins, or goes on with, a large file that will come in pieces. `beside`: one of the same content is coming already,
+    /// so this one gets a name of its own: whoever still wrote to a file that is in the tree by now would write there.
     ///
     /// # Errors
     /// The stage cannot be written.
-    pub fn begin(&mut self, hash: Hash, size_bytes: u64) -> io::Result<Growing> {
-        let name = format!("{}.part", blake3::Hash::from_bytes(hash).to_hex()).into_bytes();
+    pub fn begin(&mut self, hash: Hash, size_bytes: u64, beside: bool) -> io::Result<Growing> {
+        let name = match beside {
+            true => {
+                self.staged += 1;
+                format!("{}", self.staged)
+            }
+            false => format!("{}.part", blake3::Hash::from_bytes(hash).to_hex()),
+        };
+        let name = name.into_bytes();
         let mut file = self.stage.create_or_open(&name)?;
         let mut have = facts_of(&file)?.size_bytes;
         if have > size_bytes {
@@ -133,6 +141,11 @@ impl Replica {
 }
 
 impl Growing {
+    /// BLAKE3 of what it will be.
+    pub fn hash(&self) -> &Hash {
+        &self.hash
+    }
+
     pub fn have_bytes(&self) -> u64 {
         self.have_bytes
     }

@@ -181,7 +181,8 @@ impl Worker {
             }
             Ask::Do(orders) => self.obey(orders),
             Ask::Begin { ticket, hash, size_bytes } => {
-                let have = match self.replica.begin(hash, size_bytes) {
+                let beside = self.growing.values().any(|growing| *growing.hash() == hash);
+                let have = match self.replica.begin(hash, size_bytes, beside) {
                     Ok(growing) => {
                         let have = growing.have_bytes();
                         self.growing.insert(ticket, growing);
@@ -290,13 +291,18 @@ impl Worker {
         if batch.is_empty() { Ok(()) } else { self.tell(Tell::Changes(batch)) }
     }
 
+    /// Tells what is at these paths, whether or not it is what was told before: whoever asked thought otherwise.
     fn look_again(&mut self, paths: &[TreePath]) -> Told {
         let mut changes = Vec::new();
         let watch = self.watch.as_ref();
         let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
-        for path in paths {
+        for path in outermost(paths) {
             // What cannot be read now is told when it is scanned.
             let _ = self.replica.refresh(path, true, &on_folder, &mut changes);
+            match self.replica.tree().get(path) {
+                None => changes.push(Change { path: path.clone(), now: Now::Gone }),
+                now => differences(path, None, now, &mut changes),
+            }
         }
         self.tell_changes(changes)
     }
@@ -361,6 +367,14 @@ impl Worker {
     }
 }
 
+/// Those of the paths that are not below another of them, sorted.
+fn outermost(paths: &[TreePath]) -> Vec<&TreePath> {
+    let mut sorted: Vec<&TreePath> = paths.iter().collect();
+    sorted.sort_unstable();
+    sorted.dedup_by(|later, kept| later.is_within(kept));
+    sorted
+}
+
 /// Bytes of a file of the tree; shorter at its end, `None` when it cannot be read.
 fn read_piece(replica: &mut Replica, path: &TreePath, offset: u64, length: u32) -> Option<Vec<u8>> {
     let (parent, name) = path.split()?;
@@ -372,4 +386,16 @@ fn read_piece(replica: &mut Replica, path: &TreePath, offset: u64, length: u32) 
     let mut data = Vec::with_capacity(length as usize);
     file.take(u64::from(length)).read_to_end(&mut data).ok()?;
     Some(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_outermost_of_nested_paths_are_looked_at() {
+        let paths: Vec<TreePath> = ["a/b/c", "x", "a/b", "a-b", "x", "a/c"].map(TreePath::from).into();
+        let names: Vec<String> = outermost(&paths).iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a/b", "a/c", "a-b", "x"]);
+    }
 }

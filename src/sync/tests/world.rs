@@ -106,7 +106,10 @@ impl World {
 }
 
 pub async fn flush(session: &Session) {
-    tokio::time::timeout(PATIENCE, session.flush()).await.expect("in time").unwrap();
+    match tokio::time::timeout(PATIENCE, session.flush()).await {
+        Ok(flushed) => flushed.unwrap(),
+        Err(_) => panic!("no answer: {:?}", session.status().await),
+    }
 }
 
 /// Waits until something holds.
