@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn objects_come_first_and_what_git_runs_is_known() {
-        let make = |path: &str, new| phase(&Step { path: path.into(), old: None, new });
+        let make = |path: &str, new| phase(&Step { path: path.into(), old: None, new, from: None });
         let folder = || Some(Leaf::Folder);
         assert_eq!(make("src/objects", folder()), Phase::First);
         assert_eq!(make("a/.git", folder()), Phase::First);

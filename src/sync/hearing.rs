@@ -1,6 +1,7 @@
 //! What the replicas tell, taken in.
 
 use super::controller::{Controller, Flight, LOOK_FOR_ROOT, Stalled};
+use super::modes::UNKNOWN_MODE;
 use super::message::{Outcome, Tell, Ticket};
 use super::path::TreePath;
 use super::reconcile::Side;
@@ -62,6 +63,11 @@ impl Controller {
                 change.now = Now::Apart(Apart::Ignored);
             }
             let known = self.known(side);
+            if known.rules.loses_modes
+                && let Now::Leaf(Leaf::File(file)) = &mut change.now
+            {
+                file.mode = UNKNOWN_MODE;
+            }
             let tree = known.incoming.as_ref().unwrap_or(&known.tree);
             if change.now != Now::Gone && tree.get(&change.path).is_none() {
                 known.entries += 1;
@@ -99,6 +105,10 @@ impl Controller {
             let Flight { to, step, alone, .. } = flight;
             match outcome {
                 Outcome::Done | Outcome::Stays => {
+                    if let Some(from) = &step.from {
+                        self.renamed(to, from, &step.path, &mut agreements);
+                        continue;
+                    }
                     match (outcome, &step.new) {
                         (Outcome::Done, None) => self.known(to).tree.set(&step.path, None),
                         (_, None) => {}
@@ -122,6 +132,20 @@ impl Controller {
             }
         }
         self.agree(agreements);
+    }
+
+    /// A side writes a name in another way now: what both agreed on is under the new one.
+    fn renamed(&mut self, side: Side, from: &TreePath, to: &TreePath, agreements: &mut Vec<Agreement>) {
+        let known = self.known(side);
+        let node = known.tree.get(from).cloned();
+        known.tree.set(from, None);
+        known.tree.set(to, node);
+        known.settled = false;
+        self.stalled.remove(&(side, to.clone()));
+        if let Some(agreed) = self.base.get(from) {
+            list(to, agreed, agreements);
+        }
+        agreements.push((from.clone(), None));
     }
 
     /// Leaves a path for a while.
@@ -149,5 +173,13 @@ impl Controller {
             // Without it, the next start asks more questions than it would need to, and loses nothing.
             self.note(&failure.chain().join(": "));
         }
+    }
+}
+
+/// All of a tree as agreements, folders before what is in them.
+fn list(path: &TreePath, node: &Node, into: &mut Vec<Agreement>) {
+    into.push((path.clone(), node.leaf()));
+    for (name, child) in node.entries() {
+        list(&path.join(name), child, into);
     }
 }

@@ -1,12 +1,13 @@
 //! What the controller asks of a replica (the keeper of one tree) and what a replica tells. Both replicas, the one in
 //! this process and the one at the far end, are spoken to in these words only.
 
+use super::names::Rules;
 use super::path::{Blob, TreePath};
 use super::tree::{Change, Hash, Leaf};
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older program would misread.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What stands first on the stream, from each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub struct Hello {
     pub ignore: Vec<String>,
     /// Names this copy of the tree: another one has other history. Drawn when its state folder is first used.
     pub replica: [u8; 16],
+    /// What the file system of this side makes of names; only the far side's counts.
+    pub rules: Rules,
 }
 
 /// A number by which an answer finds its question.
@@ -75,6 +78,8 @@ pub enum Body {
     Staged,
     /// A file of the same content is (or was a moment ago) in the receiver's own tree.
     Own(TreePath),
+    /// It stands there already under this name of the same folder, which is the same to this file system.
+    Renamed(TreePath),
 }
 
 /// From a replica.

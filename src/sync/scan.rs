@@ -1,6 +1,7 @@
 //! Reads a tree of the file system into one of memory. Files that look as they did when they were last read are not
 //! read again.
 
+use super::names::Rules;
 use super::path::TreePath;
 use super::patterns::Patterns;
 use super::tree::{Apart, File, Folder, Hash, Name, Node, Stamp};
@@ -21,6 +22,7 @@ const READ_BYTES: usize = 1 << 16;
 /// Reads trees below one root.
 pub struct Scanner<'a> {
     pub patterns: &'a Patterns,
+    pub rules: Rules,
     /// The file system the root is on; others stay apart.
     pub device: u64,
     /// Called for each folder before it is read.
@@ -125,7 +127,7 @@ impl Scanner<'_> {
     ) -> io::Result<(Folder, Vec<Waiting>)> {
         let mut entries: Vec<(Name, Node)> = Vec::new();
         let mut waiting = Vec::new();
-        for name in handle.names()? {
+        for name in handle.names()?.into_iter().map(|name| self.rules.told(name)) {
             let (path, old) = (path.join(&name), old.and_then(|old| old.child(&name)));
             let Some(node) = self.read_one(&handle, &path, &name, old)? else { continue };
             if node.is_folder() {

@@ -41,7 +41,7 @@ impl Replica {
             }
         };
         let ready = match leaf {
-            Leaf::Link(target) => self.stage.make_link(&name, &target.0).map(|()| None).map_err(Not::from),
+            Leaf::Link(target) => self.stage.make_link(&name, &target.0).map(|()| None).map_err(without_links),
             Leaf::File(file) => self.fill(&name, order, file, staged.is_some()).map(Some),
             Leaf::Folder => Err(Not::Refused),
         };
@@ -67,7 +67,7 @@ impl Replica {
             }
             Body::Staged if came_in_pieces => self.stage.read(name)?,
             Body::Own(path) => self.copy_own(name, path, wanted)?,
-            Body::Staged | Body::None => return Err(Not::NeedsContent),
+            Body::Staged | Body::Renamed(_) | Body::None => return Err(Not::NeedsContent),
         };
         set_mode(&file, wanted.mode)?;
         // A new file keeps its time. One that is replaced gets the time of now, by this side's clock: a build that runs
@@ -149,6 +149,16 @@ impl Growing {
         self.hasher.update(data);
         self.have_bytes += data.len() as u64;
         Ok(())
+    }
+}
+
+/// Says what FAT means by refusing a link.
+fn without_links(error: io::Error) -> Not {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
+            Not::Failed(io::Error::other("its file system has no symlinks"))
+        }
+        _ => Not::from(error),
     }
 }
 
