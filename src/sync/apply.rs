@@ -122,9 +122,11 @@ impl Replica {
         if Some(&folder) != to.split().as_ref().map(|(parent, _)| parent) {
             return Err(Not::Refused);
         }
-        // A rename replaces what has the new name: that has to be the very same.
-        let (Some(before), after) = (parent.look(old)?, parent.look(new)?) else { return Err(Not::Refused) };
-        if after.map(|facts| facts.inode) != Some(before.inode) {
+        // A rename replaces what has the new name, so nothing else may. Numbers of inodes do not tell: FUSE may give each
+        // way of writing a name another one.
+        let names = parent.names()?;
+        let stands = |name: &[u8]| names.iter().any(|stands| *self.rules.told(stands.clone()) == *name);
+        if !stands(old) || stands(new) {
             return Err(Not::Refused);
         }
         self.forget_near();
@@ -220,7 +222,8 @@ impl Replica {
         // The new one goes into the trash and trades places there: whenever this ends, what it replaces is not lost.
         let (trash, kept, place) = self.trash.place(&order.path)?;
         self.stage.rename_over(staged, trash, &kept)?;
-        match trash.swap(&kept, parent, name) {
+        // In this order watchers of the folder hear of what comes after what goes.
+        match parent.swap(name, trash, &kept) {
             Err(error) if is_unsupported(&error) => {
                 trash.rename_over(&kept, &self.stage, staged)?;
                 self.note(CANNOT_SWAP);

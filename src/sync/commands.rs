@@ -150,10 +150,11 @@ impl Controller {
             let reason = stalled.reason.clone();
             skipped.extend(reason.map(|reason| SyncSkipped { path: path.to_string(), reason }));
         }
-        skipped.extend(self.clashes.iter().map(|(side, clash)| SyncSkipped {
-            path: clash.path.to_string(),
-            reason: clash.reason(*side),
-        }));
+        skipped.extend(
+            self.clashes
+                .iter()
+                .map(|(side, clash)| SyncSkipped { path: clash.path.to_string(), reason: clash.reason(*side) }),
+        );
         skipped.sort_by(|one, two| one.path.cmp(&two.path));
         let queued = self.queue.iter().chain(&self.large).map(|(_, step)| step);
         let flying = self.flights.values().map(|flight| &flight.step);

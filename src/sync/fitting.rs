@@ -142,9 +142,9 @@ impl Names<'_> {
     fn other(&mut self, parent: &TreePath, name: &[u8]) -> Option<Name> {
         let Names { rules, tree, standing } = self;
         let entries = tree.get(parent).map(Node::entries).unwrap_or_default();
-        let standing = standing.entry(parent.clone()).or_insert_with(|| {
-            entries.iter().map(|(name, _)| (rules.key(name), name.clone())).collect()
-        });
+        let standing = standing
+            .entry(parent.clone())
+            .or_insert_with(|| entries.iter().map(|(name, _)| (rules.key(name), name.clone())).collect());
         let found = standing.get(&rules.key(name))?;
         (**found != *name && tree.get(&parent.join(name)).is_none()).then(|| found.clone())
     }

@@ -1,8 +1,8 @@
 //! What the replicas tell, taken in.
 
 use super::controller::{Controller, Flight, LOOK_FOR_ROOT, Stalled};
-use super::modes::UNKNOWN_MODE;
 use super::message::{Outcome, Tell, Ticket};
+use super::modes::UNKNOWN_MODE;
 use super::path::TreePath;
 use super::reconcile::Side;
 use super::store::Agreement;

@@ -14,6 +14,7 @@ mod flushing;
 mod git;
 mod guard;
 mod hearing;
+mod holes;
 mod issue;
 mod link;
 mod message;

@@ -22,7 +22,8 @@ impl Controller {
         self.replan = false;
         self.stale = !self.flights.is_empty();
         for side in [Side::Here, Side::There] {
-            let (own, other) = if side == Side::Here { (&mut self.here, &self.there) } else { (&mut self.there, &self.here) };
+            let (own, other) =
+                if side == Side::Here { (&mut self.here, &self.there) } else { (&mut self.there, &self.here) };
             if own.rules.loses_modes {
                 adopt_modes(&mut own.tree, Some(&other.tree), Some(&self.base));
             }
@@ -38,7 +39,6 @@ impl Controller {
         };
         let mut plan = reconcile(&self.base, &self.here.tree, there, &way);
         let deferred = self.fit(&mut plan);
-        self.stale |= deferred;
         self.conflicts = plan.conflicts;
         let deletions = |steps: &[Step]| steps.iter().filter(|step| step.new.is_none()).count() as u64;
         let deleted = deletions(&plan.here).max(deletions(&plan.there));
@@ -51,6 +51,8 @@ impl Controller {
         let here = plan.here.into_iter().map(|step| (Side::Here, step));
         let steps = here.chain(plan.there.into_iter().map(|step| (Side::There, step))).collect();
         self.enqueue(steps);
+        // What waits for a step that cannot be done waits with it.
+        self.stale |= deferred && self.backlog() > 0;
         share(&mut self.base, &mut self.here.tree, &mut self.there.tree);
     }
 

@@ -1,7 +1,7 @@
 //! One tree on one side: reads it, changes it as asked, and knows what is in it.
 
-use super::path::TreePath;
 use super::names::Rules;
+use super::path::TreePath;
 use super::patterns::{OWN, Patterns};
 use super::scan::Scanner;
 use super::trash::Trash;
@@ -66,7 +66,8 @@ impl Replica {
         let (stage, trash) = (inner(&own, b"stage"), inner(&own, b"trash"));
         let stage = stage.trying(|| format!("cannot stage files for {}", root.display()))?;
         empty_stage(&stage);
-        let rules = Rules::of(&open, &stage).trying(|| format!("cannot write to the file system of {}", root.display()))?;
+        let rules =
+            Rules::of(&open, &stage).trying(|| format!("cannot write to the file system of {}", root.display()))?;
         let trash = trash.and_then(Trash::open).trying(|| format!("cannot open the trash of {}", root.display()))?;
         Ok(Replica {
             root_path: root.into(),

@@ -1,6 +1,7 @@
 //! Files on their way into the tree: written aside, checked, and only then put in place.
 
 use super::apply::Not;
+use super::holes;
 use super::message::{Body, Order};
 use super::path::TreePath;
 use super::replica::Replica;
@@ -62,7 +63,7 @@ impl Replica {
                     return Err(Not::Refused);
                 }
                 let mut file = self.stage.create(name)?;
-                file.write_all(&content.0)?;
+                holes::write(&mut file, &content.0)?;
                 file
             }
             Body::Staged if came_in_pieces => self.stage.read(name)?,
@@ -89,7 +90,7 @@ impl Replica {
         };
         let Some(mut from) = from.or_else(|| self.trash.find(&wanted.hash)) else { return Err(Not::NeedsContent) };
         let mut to = self.stage.create(name)?;
-        let hash = copy_hashing(&mut from, &mut to, u64::MAX, blake3::Hasher::new())?.1.finalize();
+        let hash = copy_hashing(&mut from, &mut holes::Holed(&mut to), u64::MAX, blake3::Hasher::new())?.1.finalize();
         if *hash.as_bytes() != wanted.hash {
             drop(to);
             self.stage.unlink(name)?;
@@ -145,7 +146,7 @@ impl Growing {
         if self.have_bytes + data.len() as u64 > self.size_bytes {
             return Err(io::Error::other("more came than was announced"));
         }
-        self.file.write_all(data)?;
+        holes::write(&mut self.file, data)?;
         self.hasher.update(data);
         self.have_bytes += data.len() as u64;
         Ok(())

@@ -5,7 +5,7 @@ use crate::sync::fitting::{Clash, fit, spare};
 use crate::sync::names::Rules;
 use crate::sync::path::TreePath;
 use crate::sync::reconcile::{Side, Step, Way, reconcile};
-use crate::sync::tree::{File, Leaf, Node, Stamp};
+use crate::sync::tree::{File, Leaf, Node, names};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -105,7 +105,8 @@ impl Disk {
             return false;
         }
         let now = self.tree.get(&step.path);
-        if now.and_then(Node::leaf) != step.old || step.new.is_none() && now.is_some_and(|now| !now.entries().is_empty())
+        if now.and_then(Node::leaf) != step.old
+            || step.new.is_none() && now.is_some_and(|now| !now.entries().is_empty())
         {
             return false;
         }
@@ -177,7 +178,7 @@ fn differing(path: &TreePath, one: Option<&Node>, two: Option<&Node>, into: &mut
     if one.and_then(Node::leaf) != two.and_then(Node::leaf) {
         return into.push(path.clone());
     }
-    for name in crate::sync::tree::names([one, two, None]) {
+    for name in names([one, two, None]) {
         differing(&path.join(name), one.and_then(|n| n.child(name)), two.and_then(|n| n.child(name)), into);
     }
 }
