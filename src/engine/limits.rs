@@ -1,6 +1,8 @@
 //! Resource limits by control groups: version 2 where it is delegated to us, version 1 as root (cgroups(7)).
 
 use crate::model::{Failure, Limits, Result, Trying};
+use crate::sys::fs::is_writable;
+use crate::sys::linux::facts;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,28 +20,50 @@ pub enum Hierarchy {
 /// Where the system mounts control groups.
 pub const MOUNTED_AT: &str = "/sys/fs/cgroup";
 
+/// The controllers that carry out limits.
+const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
+
 /// Finds the hierarchy this process may use.
 ///
 /// # Errors
 /// There is none, with what is missing.
 pub fn find() -> Result<Hierarchy> {
     let root = Path::new(MOUNTED_AT);
-    if crate::sys::linux::facts::file_system(root) == Some("cgroup2") {
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-        return delegated(root, own).map(|base| Hierarchy::Two { base }).ok_or_else(|| {
-            Failure::new("no control group is delegated to this user, so `resources` cannot be kept").hint(
-                "a user manager of systemd delegates them (`loginctl enable-linger` starts one), or run as root; `devenv doctor` tells more",
+    let is_two = facts::file_system(root) == Some("cgroup2");
+    let found = match is_two {
+        true => {
+            let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+            let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+            delegated(root, own).map(|base| Hierarchy::Two { base })
+        }
+        false => {
+            let may = CONTROLLERS.iter().all(|controller| is_writable(&root.join(controller)));
+            may.then(|| Hierarchy::One { root: root.into() })
+        }
+    };
+    found.ok_or_else(|| missing(root, is_two))
+}
+
+/// Why there is no hierarchy for us.
+fn missing(root: &Path, is_two: bool) -> Failure {
+    let (why, hint) =
+        if facts::is_read_only(root) || CONTROLLERS.iter().any(|name| facts::is_read_only(&root.join(name))) {
+            (
+                "control groups are mounted read-only here",
+                "in a container they are, unless it may change them; leave `resources` out",
             )
-        });
-    }
-    if ["memory", "cpu", "pids"].iter().all(|controller| is_writable(&root.join(controller))) {
-        return Ok(Hierarchy::One { root: root.into() });
-    }
-    Err(Failure::new(
-        "this computer has control groups of version 1, which only root may use, so `resources` cannot be kept",
-    )
-    .hint("boot with systemd.unified_cgroup_hierarchy=1, run as root, or leave `resources` out"))
+        } else if is_two {
+            (
+                "no control group is delegated to this user",
+                "a user manager of systemd delegates them (`loginctl enable-linger` starts one), or run as root",
+            )
+        } else {
+            (
+                "this computer has control groups of version 1, which only root may use",
+                "boot with systemd.unified_cgroup_hierarchy=1, run as root, or leave `resources` out",
+            )
+        };
+    Failure::new(format!("{why}, so `resources` cannot be kept")).hint(hint)
 }
 
 /// The nearest folder from `own` upwards that we may write, and whose parent's controllers reach it.
@@ -59,10 +83,6 @@ fn may_make_groups(folder: &Path) -> bool {
     is_writable(folder) && is_writable(&folder.join("cgroup.subtree_control")) && (free || is_root)
 }
 
-fn is_writable(path: &Path) -> bool {
-    crate::sys::fs::is_writable(path)
-}
-
 impl Hierarchy {
     /// Makes the group `name` (`PROJECT/BOX`) with these limits and returns the folders a process has to join.
     ///
@@ -74,29 +94,29 @@ impl Hierarchy {
             Hierarchy::One { root } => make_one(root, name, limits),
         };
         if made.is_err() {
-            self.remove(name);
+            self.folders(name).iter().for_each(|folder| remove(folder));
         }
         made
     }
 
-    /// Removes the group `name` and the project's when it is the last. A group in which processes stay stays.
-    pub fn remove(&self, name: &Path) {
-        for folder in self.folders(name) {
-            remove_when_empty(&folder);
-            for folder in folder.ancestors().skip(1).take(name.components().count()) {
-                if fs::remove_dir(folder).is_err() {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn folders(&self, name: &Path) -> Vec<PathBuf> {
+    /// Every folder that the group `name` may have, one for each tree of groups.
+    pub fn folders(&self, name: &Path) -> Vec<PathBuf> {
         match self {
             Hierarchy::Two { base } => vec![base.join("devenv").join(name)],
             Hierarchy::One { root } => {
                 ["memory", "cpu", "pids"].map(|controller| root.join(controller).join("devenv").join(name)).into()
             }
+        }
+    }
+}
+
+/// Removes the folder of a group `PROJECT/BOX`, and the project's and ours when it was the last in them. A group in
+/// which processes stay stays.
+pub fn remove(folder: &Path) {
+    remove_when_empty(folder);
+    for folder in folder.ancestors().skip(1).take(2) {
+        if fs::remove_dir(folder).is_err() {
+            break;
         }
     }
 }

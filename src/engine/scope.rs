@@ -42,13 +42,29 @@ pub fn go_where_groups_can_be_joined(groups: &[PathBuf]) -> bool {
     may
 }
 
+/// Whether groups can be made by way of a scope.
+pub fn is_at_hand() -> bool {
+    helps(Situation { is_two: is_two(), may: false, has_manager: manager_answers(), was_sent: false })
+}
+
+/// Whether the groups that can be made here end with the last login of `person`: the user manager they are in does,
+/// unless it was told to linger, which is a file (loginctl(1)).
+pub fn ends_with_login(person: &str) -> bool {
+    let in_manager = |base: &Path| base.iter().any(|part| part.to_string_lossy().starts_with("user@"));
+    matches!(limits::find(), Ok(limits::Hierarchy::Two { base }) if in_manager(&base))
+        && !Path::new("/var/lib/systemd/linger").join(person).exists()
+}
+
+fn is_two() -> bool {
+    facts::file_system(Path::new(limits::MOUNTED_AT)) == Some("cgroup2")
+}
+
 fn go(may: bool) {
     // A process of the far side has somebody at the other end of its streams, who knows its number.
     let is_inner = arguments().first().is_some_and(|word| word.to_string_lossy().starts_with("__"));
-    let is_two = facts::file_system(Path::new(limits::MOUNTED_AT)) == Some("cgroup2");
     let was_sent = is_inner || variable(SENT).is_some();
     // The manager is asked last: the others are quick.
-    let asked = Situation { is_two, may, has_manager: true, was_sent };
+    let asked = Situation { is_two: is_two(), may, has_manager: true, was_sent };
     if helps(asked) && helps(Situation { has_manager: manager_answers(), ..asked }) {
         // It returns only when there is no such program; the failure that follows says what is missing.
         let _ = scope::become_in_scope(SENT);

@@ -219,6 +219,12 @@ impl BoxPaths {
         self.folder.join("exit.json")
     }
 
+    /// The folders of its control groups, written before they are made: where groups may be made depends on the login,
+    /// and another one may remove them.
+    pub fn groups(&self) -> PathBuf {
+        self.folder.join("groups.json")
+    }
+
     pub fn log(&self) -> PathBuf {
         self.folder.join("log")
     }

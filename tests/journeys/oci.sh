@@ -1,9 +1,10 @@
 #!/bin/sh
-# journey: podman drives the engine through `devenv oci`
+# journey: podman and containerd drive the engine through `devenv oci`
 # runs as: root
 . "$(dirname "$0")/../support/journey.sh"
-journey "podman over devenv oci"
+journey "podman and containerd over devenv oci"
 command -v podman >/dev/null || skip "podman is not installed"
+command -v containerd >/dev/null || skip "containerd is not installed"
 [ -d /sys/fs/cgroup/memory ] || [ -f /sys/fs/cgroup/cgroup.controllers ] || skip "no control groups"
 
 runtime=$sandbox/devenv-oci
@@ -51,5 +52,36 @@ check "and removed" pod rm -f -t 0 long
 same "nothing is left" "" "$(pod ps -aq)"
 same "no state either" "" "$(ls "${DEVENV_HOME:-/nonexistent}/run/oci" 2>/dev/null)"
 pod system reset -f >/dev/null 2>&1 || true
+
+# containerd, with folders and a socket of its own.
+cat >"$sandbox/containerd.toml" <<TOML
+version = 2
+root = "$sandbox/containerd/root"
+state = "$sandbox/containerd/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "$sandbox/containerd.sock"
+TOML
+containerd -c "$sandbox/containerd.toml" </dev/null >"$sandbox/containerd.log" 2>&1 &
+containerd=$!
+ctr() { command ctr -a "$sandbox/containerd.sock" "$@"; }
+start() { ctr run --runc-binary "$runtime" "$@"; }
+within 20 ctr version >/dev/null 2>&1 || show "$sandbox/containerd.log"
+ctr image import --index-name box.test/box:1 "$sandbox/box.tar" >/dev/null
+image=box.test/box:1
+same "containerd: it runs a command" hello "$(start --rm "$image" one /bin/echo hello)"
+status=0
+start --rm "$image" two /bin/sh -c 'exit 7' || status=$?
+same "its exit code" 7 "$status"
+check "detached" start -d "$image" three /bin/sleep 1000
+same "it is up" RUNNING "$(ctr task ls | awk '$1 == "three" { print $3 }')"
+check "killed" ctr task kill -s KILL three
+ended() { ctr task ls | grep -q 'three.*STOPPED'; }
+check "and seen to end" within 10 ended
+check "the task is removed" ctr task rm three
+check "the container as well" ctr container rm three
+same "nothing is left" "" "$(ctr task ls -q; ctr container ls -q)"
+kill "$containerd"
+wait "$containerd" 2>/dev/null
 find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' -exec rmdir {} + 2>/dev/null || true
 finish

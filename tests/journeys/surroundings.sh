@@ -106,6 +106,11 @@ else
     fi
     umount "$sandbox/expected-mount"
     export DEVENV_HOME="$home"
+    # Control groups that nobody may change, in a mount namespace of our own.
+    printf 'image = "host"\nresources = { memory = "64m" }\n' >devenv.toml
+    # shellcheck disable=SC2016 # expanded by the shell inside
+    frozen='for at in /sys/fs/cgroup /sys/fs/cgroup/*; do mountpoint -q "$at" && mount -o remount,bind,ro "$at"; done; exec "$DEVENV" "$@"'
+    refuses "control groups that are read-only" 1 'control groups are mounted read-only' unshare --mount sh -c "$frozen" - up
     # Limits hold.
     cat >devenv.toml <<'TOML'
 image     = "host"

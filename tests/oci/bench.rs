@@ -149,7 +149,7 @@ pub struct Container {
 impl Container {
     /// Runs an operation; the container's id is put behind its first word.
     pub fn call(&self, words: &[&str]) -> Output {
-        let mut command = match self.runtime {
+        let command = match self.runtime {
             Runtime::Runc => Command::new("runc"),
             Runtime::Ours => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_devenv"));
@@ -157,6 +157,18 @@ impl Container {
                 command
             }
         };
+        self.run(command, words)
+    }
+
+    /// Creates the container by our runtime, as a root that lacks a capability.
+    pub fn create_without(&self, capability: &str) -> Output {
+        let mut command = Command::new("setpriv");
+        let less = format!("-{capability}");
+        command.args(["--bounding-set", &less, "--inh-caps", &less, env!("CARGO_BIN_EXE_devenv"), "oci"]);
+        self.run(command, &["create"])
+    }
+
+    fn run(&self, mut command: Command, words: &[&str]) -> Output {
         let (operation, rest) = words.split_first().unwrap();
         command.arg("--root").arg(&self.state).arg("--log").arg(self.folder.join("log")).args(["--log-format", "json"]);
         command.arg(operation).stdin(Stdio::null());

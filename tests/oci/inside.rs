@@ -1,6 +1,6 @@
 //! What a program sees.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Runtime};
 use serde_json::{Value, json};
 
 /// A name, a script, and a change of the spec it runs in.
@@ -54,6 +54,24 @@ fn identity_capabilities_and_limits() {
         ("badness", "cat /proc/self/oom_score_adj", |spec, _| spec["process"]["oomScoreAdj"] = json!(500)),
     ]);
     assert!(seen.first().is_none_or(|text| text.contains("uid=0(root)") && text.contains("512\n1024\n")), "{seen:?}");
+}
+
+/// To be spared needs CAP_SYS_RESOURCE, which root has not everywhere; the box runs all the same.
+#[test]
+fn a_badness_that_may_not_be_set_is_let_be() {
+    let Some(bench) = Bench::new() else { return };
+    let mut spec = bench.spec("cat /proc/self/oom_score_adj");
+    spec["process"]["oomScoreAdj"] = json!(-900);
+    let container = bench.container(Runtime::Ours, &spec);
+    let output = container.create_without("sys_resource");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    container.expect(&["start"]);
+    assert_eq!((container.wait(), container.output().trim()), (0, own_badness().trim()));
+    container.expect(&["delete"]);
+}
+
+fn own_badness() -> String {
+    std::fs::read_to_string("/proc/self/oom_score_adj").unwrap()
 }
 
 #[test]

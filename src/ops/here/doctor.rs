@@ -2,7 +2,7 @@
 
 use super::site::{Computer, find_program};
 use crate::engine::ids::IdMode;
-use crate::engine::limits;
+use crate::engine::{limits, scope};
 use crate::model::Result;
 use crate::model::status::{Finding, Level};
 use crate::ops::Context;
@@ -128,6 +128,9 @@ fn groups() -> Finding {
     match limits::find() {
         Ok(limits::Hierarchy::Two { .. }) => good("resources", "control groups of version 2, delegated"),
         Ok(limits::Hierarchy::One { .. }) => good("resources", "control groups of version 1"),
+        Err(_) if scope::is_at_hand() => {
+            good("resources", "control groups of version 2, in scopes of systemd's user manager")
+        }
         Err(failure) => {
             let fix = failure.get_hint().map(str::to_owned);
             finding(Level::Limited, "resources", failure.to_string(), fix.as_deref())

@@ -98,7 +98,7 @@ pub struct Start<'a> {
 pub fn start(site: &Site, program: &OwnedFd, start: &Start, around: Surroundings) -> Result<Life> {
     let Start { wanted, paths, .. } = start;
     write_network_files(wanted, paths, around.address, around.subnet.gateway())?;
-    let cgroups = make_group(site, wanted)?;
+    let cgroups = make_group(site, wanted, paths)?;
     let launch = describe(site, start, &around, cgroups.clone())?;
     let open = |path: PathBuf, append: bool| {
         File::options()
@@ -129,7 +129,7 @@ pub fn start(site: &Site, program: &OwnedFd, start: &Start, around: Surroundings
     };
     let born = birth::start(program, &launch, belongings);
     if born.is_err() {
-        remove_group(site, wanted);
+        remove_group(paths);
     }
     let init = born.trying(|| format!("cannot start {}", wanted.name))?;
     Ok(Life {
@@ -309,35 +309,32 @@ fn zone_file(zone: Option<&str>) -> Result<Vec<WrittenFile>> {
     Ok(vec![WrittenFile { path: "/etc/localtime".into(), content, mode: 0o644 }])
 }
 
-/// Removes the control groups of all boxes of which there is a folder, with limits or without: a box may have been
-/// killed on its way to some.
+/// Removes the control groups of all boxes of which there is a folder: a box may have been killed on its way to some.
 pub fn remove_groups(site: &Site) {
-    if let (Ok(hierarchy), Ok(names)) = (limits::find(), box_names(&site.paths)) {
-        for name in names {
-            hierarchy.remove(&Path::new(site.id.as_str()).join(name.as_str()));
-        }
+    for name in box_names(&site.paths).unwrap_or_default() {
+        remove_group(&site.paths.a_box(&name));
     }
 }
 
-fn group_name(site: &Site, wanted: &BoxWanted) -> PathBuf {
-    Path::new(site.id.as_str()).join(wanted.name.as_str())
-}
-
-fn make_group(site: &Site, wanted: &BoxWanted) -> Result<Vec<PathBuf>> {
+fn make_group(site: &Site, wanted: &BoxWanted, paths: &BoxPaths) -> Result<Vec<PathBuf>> {
     if wanted.limits == Limits::default() {
         return Ok(Vec::new());
     }
-    limits::find()
-        .and_then(|hierarchy| hierarchy.make(&group_name(site, wanted), &wanted.limits))
-        .trying(|| format!("cannot limit the resources of {}", wanted.name))
+    let name = Path::new(site.id.as_str()).join(wanted.name.as_str());
+    let make = || {
+        let hierarchy = limits::find()?;
+        let (path, noted) = (paths.groups(), serde_json::json!(hierarchy.folders(&name)));
+        std::fs::write(&path, noted.to_string()).trying(|| format!("cannot write {}", path.display()))?;
+        hierarchy.make(&name, &wanted.limits)
+    };
+    make().trying(|| format!("cannot limit the resources of {}", wanted.name))
 }
 
-fn remove_group(site: &Site, wanted: &BoxWanted) {
-    if !wanted.limits.is_unlimited()
-        && let Ok(hierarchy) = limits::find()
-    {
-        hierarchy.remove(&group_name(site, wanted));
-    }
+/// Removes the control groups of a box that does not run.
+pub fn remove_group(paths: &BoxPaths) {
+    // A file that was cut short is of before the computer went down, and so are its groups.
+    let noted = std::fs::read(paths.groups()).ok().and_then(|text| serde_json::from_slice::<Vec<PathBuf>>(&text).ok());
+    noted.iter().flatten().for_each(|folder| limits::remove(folder));
 }
 
 /// Ends a running box: its stop signal, and after 10 s without an end SIGKILL. Its layer stays.
@@ -365,7 +362,7 @@ pub fn stop(site: &Site, known: &mut KnownBox) -> Result<()> {
             }
         }
     }
-    remove_group(site, &record.wanted);
+    remove_group(&site.paths.a_box(&record.wanted.name));
     Ok(())
 }
 
@@ -374,8 +371,8 @@ pub fn stop(site: &Site, known: &mut KnownBox) -> Result<()> {
 /// # Errors
 /// Something in its folder cannot be removed.
 pub fn remove(site: &Site, record: &BoxRecord) -> Result<()> {
-    remove_group(site, &record.wanted);
     let paths = site.paths.a_box(&record.wanted.name);
+    remove_group(&paths);
     // First: a record never speaks of a box that is half removed.
     remove_file_if_exists(&paths.record())?;
     remove_tree_if_exists(paths.folder())

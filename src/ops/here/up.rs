@@ -89,7 +89,10 @@ impl Up<'_> {
     fn run(mut self, old: Option<ProjectRecord>) -> Result<()> {
         let done = self.take_steps(old);
         match done {
-            Ok(started) => self.tell_first_moments(&started),
+            Ok(started) => {
+                self.tell_end_with_login(&started);
+                self.tell_first_moments(&started)
+            }
             Err(failure) => {
                 self.undo.all(self.site, &mut self.boxes);
                 Err(failure)
@@ -121,11 +124,25 @@ impl Up<'_> {
         Ok(started)
     }
 
+    /// Boxes in a group of systemd's user manager end with it, and it with the person's last login.
+    fn tell_end_with_login(&self, started: &[BoxName]) {
+        let is_limited =
+            |name: &BoxName| !self.boxes.get(name).is_none_or(|known| known.record.wanted.limits.is_unlimited());
+        if started.iter().any(is_limited) && scope::ends_with_login(&self.site.computer.person.name) {
+            let what = "boxes with `resources` end with your last login here; `loginctl enable-linger` lets them go on";
+            self.site.context.events.note(what);
+        }
+    }
+
     /// Removes what a killed `devenv` left of boxes that it had not recorded yet.
     fn sweep(&self) -> Result<()> {
         let names = box_names(&self.site.paths)?;
         let mut unknown = names.iter().filter(|name| !self.boxes.contains_key(name));
-        unknown.try_for_each(|name| remove_tree_if_exists(self.site.paths.a_box(name).folder()))
+        unknown.try_for_each(|name| {
+            let paths = self.site.paths.a_box(name);
+            making::remove_group(&paths);
+            remove_tree_if_exists(paths.folder())
+        })
     }
 
     /// The boxes that run when all is done.

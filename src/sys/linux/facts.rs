@@ -17,6 +17,12 @@ pub fn kernel_version() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
+/// Whether the file system that holds `path` is mounted read-only (statvfs(3)); `false` where there is no such path.
+pub fn is_read_only(path: &Path) -> bool {
+    use nix::sys::statvfs::{FsFlags, statvfs};
+    statvfs(path).is_ok_and(|facts| facts.flags().contains(FsFlags::ST_RDONLY))
+}
+
 /// Lets processes of the same user enter this one's namespaces (prctl(2), PR_SET_DUMPABLE): a change of
 /// credentials had taken it away.
 pub fn set_dumpable() {
