@@ -2,6 +2,7 @@
 
 use super::path::TreePath;
 use super::reconcile::Step;
+use super::tree::Node;
 
 const FOLDER: &str = ".git";
 
@@ -38,6 +39,22 @@ pub fn is_run_by_git(path: &TreePath) -> bool {
     inner.any(|part| ["hooks", "config", "config.worktree"].iter().any(|run| is_alike(part, run)))
 }
 
+/// Whether a path that went from `tree` is one of git's objects, or a folder of some, that were put into a pack: `git gc`
+/// deletes thousands of them, and loses nothing.
+pub fn is_packed(path: &TreePath, tree: &Node) -> bool {
+    let mut objects = TreePath::root();
+    let mut parts = path.parts();
+    while let Some(part) = parts.next() {
+        let in_git = objects.parts().any(is_git);
+        objects = objects.join(part);
+        if in_git && part == b"objects" {
+            let is_loose = parts.next().is_some_and(|part| part.len() == 2);
+            return is_loose && tree.get(&objects.join(b"pack")).is_some_and(|packs| !packs.entries().is_empty());
+        }
+    }
+    false
+}
+
 /// Whether the path is git's folder itself. One that is a file or a link sends git to another.
 pub fn is_git_folder(path: &TreePath) -> bool {
     path.split().is_some_and(|(_, name)| is_git(name))
@@ -63,6 +80,21 @@ fn is_alike(name: &[u8], plain: &str) -> bool {
 mod tests {
     use super::*;
     use crate::sync::tree::Leaf;
+
+    #[test]
+    fn objects_that_were_packed_are_known() {
+        let mut tree = Node::folder();
+        for path in ["a", "a/.git", "a/.git/objects", "a/.git/objects/pack"] {
+            tree.set(&path.into(), Some(Node::folder()));
+        }
+        let loose = "a/.git/objects/ab/cd".into();
+        assert!(!is_packed(&loose, &tree));
+        tree.set(&"a/.git/objects/pack/x.pack".into(), Some(Node::Link(b"".as_slice().into())));
+        assert!(is_packed(&loose, &tree) && is_packed(&"a/.git/objects/ab".into(), &tree));
+        for path in ["a/.git/objects/pack/y.pack", "a/.git/HEAD", "a/objects/ab/cd", ".git/objects/ab/cd"] {
+            assert!(!is_packed(&path.into(), &tree), "{path}");
+        }
+    }
 
     #[test]
     fn objects_come_first_and_what_git_runs_is_known() {

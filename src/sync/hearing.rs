@@ -1,6 +1,7 @@
 //! What the replicas tell, taken in.
 
 use super::controller::{Controller, Flight, LOOK_FOR_ROOT, Stalled};
+use super::git::is_packed;
 use super::message::{Outcome, Tell, Ticket};
 use super::modes::UNKNOWN_MODE;
 use super::path::TreePath;
@@ -116,7 +117,8 @@ impl Controller {
                     }
                     self.known(to).settled = false;
                     self.stalled.remove(&(to, step.path.clone()));
-                    self.guard.add_deleted(u64::from(step.new.is_none()));
+                    let is_loss = step.new.is_none() && !is_packed(&step.path, &self.known(to.other()).tree);
+                    self.guard.add_deleted(u64::from(is_loss));
                     match alone {
                         true => self.replan = true,
                         false => agreements.push((step.path, step.new)),

@@ -3,12 +3,12 @@
 
 use super::controller::Controller;
 use super::fitting::{fit, spare};
-use super::git::{Phase, is_git_folder, is_run_by_git, phase};
+use super::git::{Phase, is_git_folder, is_packed, is_run_by_git, phase};
 use super::issue::content_of;
 use super::modes::adopt_modes;
 use super::path::TreePath;
 use super::reconcile::{Plan, Side, Step, Way, reconcile};
-use super::tree::{Leaf, share};
+use super::tree::{Leaf, Node, share};
 use crate::model::sync::SyncDirection;
 use std::collections::{HashMap, VecDeque};
 use tokio::time::Instant;
@@ -40,8 +40,10 @@ impl Controller {
         let mut plan = reconcile(&self.base, &self.here.tree, there, &way);
         let deferred = self.fit(&mut plan);
         self.conflicts = plan.conflicts;
-        let deletions = |steps: &[Step]| steps.iter().filter(|step| step.new.is_none()).count() as u64;
-        let deleted = deletions(&plan.here).max(deletions(&plan.there));
+        let deletions = |steps: &[Step], other: &Node| {
+            steps.iter().filter(|step| step.new.is_none() && !is_packed(&step.path, other)).count() as u64
+        };
+        let deleted = deletions(&plan.here, &self.there.tree).max(deletions(&plan.there, &self.here.tree));
         if let Err(reason) = self.guard.judge(&self.base, &self.here.tree, &self.there.tree, deleted) {
             self.guard.hold(reason);
             self.replan = true;

@@ -7,7 +7,7 @@ use super::scan::Scanner;
 use super::trash::Trash;
 use super::tree::{Change, Hash, Leaf, Node, differences};
 use crate::model::{Failure, Result, Trying};
-use crate::sys::folder::Folder;
+use crate::sys::folder::{Facts, Folder};
 use crate::sys::fs::{make_folder, random_bytes, read_if_exists, real_path, write_atomically};
 use std::collections::HashSet;
 use std::io;
@@ -171,7 +171,26 @@ impl Replica {
             }
         }
         differences(path, old, new.as_ref(), into);
+        let edited = matches!((old, &new), (Some(old @ Node::File(..)), Some(new @ Node::File(..))) if old != new);
+        let twins = if edited { twins(&self.tree, path, handle.look(name)?) } else { Vec::new() };
         self.tree.set(path, new);
+        for twin in twins {
+            self.refresh_twin(&twin, into)?;
+        }
+        Ok(())
+    }
+
+    /// Looks again at another name of a file that was edited: nothing is heard of it.
+    fn refresh_twin(&mut self, path: &TreePath, into: &mut Vec<Change>) -> io::Result<()> {
+        let Some((parent, name)) = path.split() else { return Ok(()) };
+        // What went away meanwhile is heard of.
+        let Ok(handle) = self.walk(&parent) else { return Ok(()) };
+        let scanner = Scanner { patterns: &self.patterns, rules: self.rules, device: self.device, on_folder: &|_| {} };
+        let old = self.tree.get(path);
+        if let Some(new @ Node::File(..)) = scanner.read_one(&handle, path, name, old)? {
+            differences(path, old, Some(&new), into);
+            self.tree.set(path, Some(new));
+        }
         Ok(())
     }
 
@@ -272,6 +291,25 @@ fn is_listed(
         None => (path.clone(), folder.names()?.into_iter().map(|name| rules.told(name)).collect()),
     };
     Ok(listed.insert(known).1.contains(name))
+}
+
+/// The other names in `tree` of the file at `path`, if it is one with several.
+fn twins(tree: &Node, path: &TreePath, facts: Option<Facts>) -> Vec<TreePath> {
+    fn walk(at: &TreePath, node: &Node, inode: u64, into: &mut Vec<TreePath>) {
+        for (name, child) in node.entries() {
+            match child {
+                Node::File(_, stamp) if stamp.inode == inode => into.push(at.join(name)),
+                Node::Folder(_) => walk(&at.join(name), child, inode, into),
+                _ => {}
+            }
+        }
+    }
+    let mut all = Vec::new();
+    if let Some(facts) = facts.filter(|facts| facts.links > 1) {
+        walk(&TreePath::root(), tree, facts.inode, &mut all);
+    }
+    all.retain(|twin| twin != path);
+    all
 }
 
 fn inner(folder: &Folder, name: &[u8]) -> io::Result<Folder> {

@@ -74,7 +74,7 @@ printf '#!/bin/sh\n' >run && chmod 755 run
 git add -A && git commit -q -m one
 git checkout -q -b feature
 for number in $(seq 1 3 120); do echo more >>"dir$((number % 7))/file$number"; done
-git rm -q -r dir3 && git commit -q -a -m two
+git rm -q -r -f dir3 && git commit -q -a -m two
 git checkout -q main
 echo main >>dir2/file2 && git commit -q -a -m three
 cd ..
@@ -158,7 +158,10 @@ check "npm install without sync" sh -c 'cd "$1" && sh work-npm.sh npm' - "$alone
 check "npm install there" "$DEVENV" exec -- sh work-npm.sh npm
 check "is here as without sync" same_as_alone npm
 rm -r npm/app/node_modules "$alone/npm/app/node_modules"
-check "and goes there when it is removed here" same_as_alone npm
+exits "most of all files removed here at once" 1 "$DEVENV" sync flush
+says "wait for a word" "would be deleted"
+check "which is said" "$DEVENV" sync resume
+check "and then are gone there" same_as_alone npm
 
 # Saves in five styles; a program that watches the folder on the other side hears of each in the file's own name.
 cat >save.py <<'PY'
