@@ -6,3 +6,5 @@ mod pair;
 mod refusals;
 #[path = "ssh/streams.rs"]
 mod streams;
+#[path = "ssh/vsock.rs"]
+mod vsock;

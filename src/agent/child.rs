@@ -69,6 +69,7 @@ fn carry_out(context: &Context, verb: &Verb, report: &Arc<Report>) -> Result<Val
         Verb::ImageRemove { names } => reply(here::image_remove(context, names)?),
         Verb::ImagePrune => reply(here::image_prune(context)?),
         Verb::Doctor => reply(here::doctor(context)?),
+        Verb::Running => reply(here::running()?),
     }
 }
 

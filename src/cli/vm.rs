@@ -2,6 +2,7 @@
 
 use super::Caller;
 use super::age::{now_seconds, span};
+use crate::model::status::ProjectRunning;
 use crate::model::vm::{VmState, VmStatus};
 use crate::model::{Failure, Result, Trying};
 use crate::ops::there::vm;
@@ -21,7 +22,11 @@ pub enum VmCommand {
     /// Start the VM, or heal it; `devenv up` does so by itself
     Start,
     /// Stop the VM with every box in it; its disk stays
-    Stop,
+    Stop {
+        /// Do not ask when boxes run in it
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Show how the VM fares
     Status,
     /// Look into the VM over its SSH connection: its kernel, memory, disk and processes
@@ -39,16 +44,25 @@ pub fn run(caller: &Caller, words: &VmArguments) -> Result<u8> {
     let context = &caller.context;
     match &words.command {
         VmCommand::Start => show(caller, &vm::start(context)?)?,
-        VmCommand::Stop => {
-            if !vm::stop(context)? {
-                context.events.note("the VM does not run");
-            }
-        }
+        VmCommand::Stop { yes } => stop(caller, *yes)?,
         VmCommand::Status => show(caller, &vm::status(context)?)?,
         VmCommand::Ssh => caller.ui.print(&vm::report(context)?)?,
         VmCommand::Rm { yes } => remove(caller, *yes)?,
     }
     Ok(0)
+}
+
+fn stop(caller: &Caller, yes: bool) -> Result<()> {
+    let context = &caller.context;
+    // Of one that does not answer it cannot be told; it ends all the same.
+    let running = if yes { Vec::new() } else { vm::boxes(context).unwrap_or_default() };
+    if !running.is_empty() && !is_agreed(caller, "stop", &told(&running))? {
+        return Err(Failure::new("the VM was not stopped"));
+    }
+    if !vm::stop(context)? {
+        context.events.note("the VM does not run");
+    }
+    Ok(())
 }
 
 fn remove(caller: &Caller, yes: bool) -> Result<()> {
@@ -58,7 +72,7 @@ fn remove(caller: &Caller, yes: bool) -> Result<()> {
         context.events.note("there is no VM");
         return vm::remove(context);
     }
-    if !yes && !is_agreed(caller, &status)? {
+    if !yes && !is_agreed(caller, "remove", &what_is_lost(caller, &status))? {
         return Err(Failure::new("the VM was not removed"));
     }
     vm::remove(context)?;
@@ -66,17 +80,34 @@ fn remove(caller: &Caller, yes: bool) -> Result<()> {
     Ok(())
 }
 
-fn is_agreed(caller: &Caller, status: &VmStatus) -> Result<bool> {
-    let running = if status.state == VmState::Running { "It runs. " } else { "" };
+fn what_is_lost(caller: &Caller, status: &VmStatus) -> String {
     let size = HumanBytes(status.disk_used_bytes);
-    let what = format!("{running}Its disk holds {size}: every image, box and volume in it.");
+    let disk = format!("its disk holds {size}: every image, box and volume in it");
+    match vm::boxes(&caller.context) {
+        Ok(running) if !running.is_empty() => format!("{}; {disk}", told(&running)),
+        _ if status.state == VmState::Running => format!("it runs; {disk}"),
+        _ => disk,
+    }
+}
+
+/// The boxes that run, by project.
+fn told(running: &[ProjectRunning]) -> String {
+    let one = |project: &ProjectRunning| {
+        format!("{} of {} ({})", project.boxes.join(" and "), project.project, project.path.display())
+    };
+    let projects: Vec<String> = running.iter().map(one).collect();
+    format!("in it run {}", projects.join(", "))
+}
+
+/// Asks whether to go on, with what that costs.
+fn is_agreed(caller: &Caller, act: &str, cost: &str) -> Result<bool> {
     if caller.context.no_input {
-        return Err(Failure::because("the VM is removed with all that is in it, and nobody can be asked", what)
+        return Err(Failure::because(format!("cannot {act} the VM without asking, and nobody can be asked"), cost)
             .hint("repeat with --yes"));
     }
-    caller.ui.tell(&what);
+    caller.ui.tell(cost);
     dialoguer::Confirm::new()
-        .with_prompt("Remove the VM?")
+        .with_prompt(format!("Really {act} the VM?"))
         .default(false)
         .interact_on(&console::Term::stderr())
         .trying(|| "cannot ask on this terminal")
@@ -114,4 +145,20 @@ fn text(status: &VmStatus, now_s: u64) -> String {
         lines.push(("up", span(now_s.saturating_sub(started_s))));
     }
     lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_is_told_by_project() {
+        let project = |name: &str, boxes: &[&str]| ProjectRunning {
+            project: name.into(),
+            path: format!("/w/{name}").into(),
+            boxes: boxes.iter().map(ToString::to_string).collect(),
+        };
+        let running = [project("shop", &["dev", "db"]), project("blog", &["dev"])];
+        assert_eq!(told(&running), "in it run dev and db of shop (/w/shop), dev of blog (/w/blog)");
+    }
 }

@@ -10,7 +10,7 @@ use super::resolve::typed;
 use super::schema::schema_of;
 use super::sizes::{parse_size_bytes, size_text};
 use crate::model::settings::{ProxySettings, RegistrySettings, Settings};
-use crate::model::vm::{Accelerator, GuestPack, Idle, VmSettings};
+use crate::model::vm::{Accelerator, Driver, GuestPack, Idle, VmSettings};
 use crate::model::{ImageReference, Result};
 use crate::sys;
 use schemars::JsonSchema;
@@ -53,6 +53,9 @@ pub struct VmTable {
     pub guest: Option<Placed<String>>,
     /// `kvm`, `hvf` or `tcg`. Default: the fastest that works.
     pub accelerator: Option<Placed<String>>,
+    /// `qemu`, or `framework` for Apple's Virtualization.framework, which is experimental. Default: `qemu`; on a Mac that has
+    /// none, `framework`.
+    pub driver: Option<Placed<String>>,
 }
 
 /// `[registries.NAME]`
@@ -156,6 +159,15 @@ fn vm(table: &VmTable, folder: &Path, problems: &mut Problems) -> VmSettings {
         let wrong = || Problem::at(word.span(), format!("\"{}\" is not an accelerator", word.value()));
         problems.keep(found.ok_or_else(|| wrong().help("`kvm`, `hvf` or `tcg`")))
     });
+    let driver = table.driver.as_ref().and_then(|word| {
+        let found = match word.value().as_str() {
+            "qemu" => Some(Driver::Qemu),
+            "framework" => Some(Driver::Framework),
+            _ => None,
+        };
+        let wrong = || Problem::at(word.span(), format!("\"{}\" makes no virtual machines", word.value()));
+        problems.keep(found.ok_or_else(|| wrong().help("`qemu` or `framework`")))
+    });
     VmSettings {
         cpus,
         memory_bytes: vm_size(table.memory.as_ref(), LEAST_MEMORY_BYTES, problems),
@@ -166,6 +178,7 @@ fn vm(table: &VmTable, folder: &Path, problems: &mut Problems) -> VmSettings {
             artifact => Some(artifact),
         }),
         accelerator,
+        driver,
     }
 }
 

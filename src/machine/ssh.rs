@@ -11,10 +11,11 @@ use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCerti
 use russh::{Channel, ChannelMsg, Preferred, cipher, kex};
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::split;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 /// A guest that says nothing for so long is asked whether it is there; one that does not answer twice is lost. So the end
@@ -35,17 +36,47 @@ pub struct SshLine {
     end: Arc<End>,
 }
 
+/// Where a guest's SSH server is reached from this computer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    Tcp(SocketAddr),
+    /// A unix socket that leads to the guest's vsock.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Address::Tcp(address) => address.fmt(f),
+            Address::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Address {
+    async fn connect(&self) -> std::io::Result<Stream> {
+        Ok(match self {
+            Address::Tcp(address) => {
+                let socket = TcpStream::connect(address).await?;
+                socket.set_nodelay(true)?;
+                Box::new(socket)
+            }
+            Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        })
+    }
+}
+
 /// Connects.
 ///
 /// # Errors
 /// Nobody is there, it has another host key than `host_key`, it does not know `client_key`, or it does not speak SSH.
-pub async fn connect(address: SocketAddr, client_key: &PrivateKey, host_key: &PublicKey) -> Result<SshLine> {
+pub async fn connect(address: &Address, client_key: &PrivateKey, host_key: &PublicKey) -> Result<SshLine> {
     let connecting = timeout(HANDSHAKE_PATIENCE, open(address, client_key, host_key)).await;
     let silent = || Err(Failure::new(format!("it did not answer within {} s", HANDSHAKE_PATIENCE.as_secs())));
     connecting.unwrap_or_else(|_| silent()).trying(|| format!("cannot connect to the VM at {address}"))
 }
 
-async fn open(address: SocketAddr, client_key: &PrivateKey, host_key: &PublicKey) -> Result<SshLine> {
+async fn open(address: &Address, client_key: &PrivateKey, host_key: &PublicKey) -> Result<SshLine> {
     let end = Arc::new(End::default());
     let session = log_in(address, client_key, host_key, end.clone()).await?;
     let channel = ask(&session, SSH_STREAMS).await?;
@@ -54,13 +85,12 @@ async fn open(address: SocketAddr, client_key: &PrivateKey, host_key: &PublicKey
 }
 
 async fn log_in(
-    address: SocketAddr,
+    address: &Address,
     client_key: &PrivateKey,
     host_key: &PublicKey,
     end: Arc<End>,
 ) -> Result<Handle<Host>> {
-    let socket = TcpStream::connect(address).await.trying(|| "nobody listens there")?;
-    socket.set_nodelay(true).trying(|| "cannot use its connection")?;
+    let socket = address.connect().await.trying(|| "nobody listens there")?;
     let host = Host { key: host_key.clone(), end };
     let mut session = client::connect_stream(Arc::new(config()), socket, host).await.map_err(explain)?;
     let key = PrivateKeyWithHashAlg::new(Arc::new(client_key.clone()), None);

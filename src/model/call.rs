@@ -40,6 +40,8 @@ pub enum Verb {
     },
     ImagePrune,
     Doctor,
+    /// Everything that runs there.
+    Running,
 }
 
 /// Who calls from elsewhere.

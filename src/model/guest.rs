@@ -11,7 +11,7 @@ pub const READY_LINE: &str = "devenv-guest: ready";
 /// Begins a line of the console that says why the guest cannot go on; the rest is the reason.
 pub const TROUBLE_PREFIX: &str = "devenv-guest: trouble: ";
 
-/// Port of the guest's SSH server. Nothing else listens.
+/// Port of the guest's SSH server, on vsock(7) where the machine has that, else on TCP. Nothing else listens.
 pub const SSH_PORT: u16 = 22;
 
 /// Name of the only user of the guest's SSH server.
@@ -42,4 +42,6 @@ pub struct Seed {
     pub random: String,
     /// Minutes without a running box and without a connection after which the guest ends itself; `None`: never.
     pub idle_minutes: Option<u32>,
+    /// Tells builds of the guest's program apart; a plain file name.
+    pub program: String,
 }

@@ -94,6 +94,16 @@ pub struct ProjectListed {
     pub boxes: usize,
 }
 
+/// Boxes of one project that run now, whoever's they are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProjectRunning {
+    pub project: String,
+    /// Folder of the project, on the computer of whoever started it.
+    pub path: PathBuf,
+    /// Names of the boxes, never none.
+    pub boxes: Vec<String>,
+}
+
 /// One image in `image list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageListed {

@@ -16,6 +16,17 @@ pub struct VmSettings {
     pub guest: Option<GuestPack>,
     /// What runs the guest's instructions; a person who knows better than the probe.
     pub accelerator: Option<Accelerator>,
+    /// What makes the machine.
+    pub driver: Option<Driver>,
+}
+
+/// What makes the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    Qemu,
+    /// Apple's Virtualization.framework.
+    Framework,
 }
 
 /// Where a guest pack is.
@@ -209,5 +220,15 @@ impl VmPaths {
 
     pub fn monitor(&self) -> PathBuf {
         self.run.join("qmp.sock")
+    }
+
+    /// Where connections to the guest begin that Virtualization.framework carries.
+    pub fn guest_socket(&self) -> PathBuf {
+        self.run.join("guest.sock")
+    }
+
+    /// The machine as Virtualization.framework is to make it.
+    pub fn machine(&self) -> PathBuf {
+        self.folder.join("machine.json")
     }
 }

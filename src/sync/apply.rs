@@ -198,7 +198,7 @@ impl Replica {
         let staged = self.make_ready(order, leaf, staged)?;
         let placed = match &known {
             None => place_new(&self.stage, &staged.name, parent, name),
-            Some(known) => self.replace(parent, name, order, known, &staged.name),
+            Some(known) => self.replace(parent, name, order, known, &staged),
         };
         if let Err(not) = placed {
             let _ = self.stage.unlink(&staged.name);
@@ -209,7 +209,9 @@ impl Replica {
         let facts = parent.look(name)?.filter(|facts| Some(facts.inode) == staged.facts.map(|staged| staged.inode));
         Ok(match (facts, staged.facts) {
             (Some(now), Some(then))
-                if now.modified_nanoseconds == then.modified_nanoseconds && now.size_bytes == then.size_bytes =>
+                if now.modified_nanoseconds == then.modified_nanoseconds
+                    && now.size_bytes == then.size_bytes
+                    && now.mode == file.mode =>
             {
                 node_of(file.hash, &now)
             }
@@ -217,7 +219,8 @@ impl Replica {
         })
     }
 
-    fn replace(&mut self, parent: &Folder, name: &[u8], order: &Order, known: &Node, staged: &[u8]) -> Step<()> {
+    fn replace(&mut self, parent: &Folder, name: &[u8], order: &Order, known: &Node, ready: &Staged) -> Step<()> {
+        let staged = &ready.name[..];
         let strict = is_as_stamped(parent, name, known);
         // The new one goes into the trash and trades places there: whenever this ends, what it replaces is not lost.
         let (trash, kept, place) = self.trash.place(&order.path)?;
@@ -242,9 +245,9 @@ impl Replica {
             }
             return Ok(());
         }
-        // Something newer came out: back with it.
-        trash.swap(&kept, parent, name)?;
-        trash.rename_over(&kept, &self.stage, staged)?;
+        if let Some(put) = order.new.as_ref().map(Node::from) {
+            swap_back(trash, &kept, parent, name, &put, ready.facts.as_ref())?;
+        }
         Err(Not::Refused)
     }
 
@@ -253,6 +256,31 @@ impl Replica {
             self.notes.push(text.to_owned());
         }
     }
+}
+
+/// Something newer came out when `put` went in: back with it. What was put has been in the tree for a moment, so it stays
+/// in the trash, where nothing that somebody writes to it is lost; and if somebody changed or replaced it there, that is
+/// the newest of all, and stands.
+fn swap_back(
+    trash: &Folder,
+    kept: &[u8],
+    parent: &Folder,
+    name: &[u8],
+    put: &Node,
+    facts: Option<&Facts>,
+) -> io::Result<()> {
+    trash.swap(kept, parent, name)?;
+    let now = trash.look(kept)?;
+    let is_file_put = now.zip(facts).is_some_and(|(now, put)| {
+        now.inode == put.inode
+            && now.size_bytes == put.size_bytes
+            && now.modified_nanoseconds == put.modified_nanoseconds
+    });
+    let untouched = (is_file_put || matches!(put, Node::Link(_))) && is_same(trash, kept, put, false);
+    if !untouched {
+        trash.swap(kept, parent, name)?;
+    }
+    Ok(())
 }
 
 /// Renames into place where nothing is.
@@ -275,7 +303,12 @@ fn change_mode(parent: &Folder, name: &[u8], known: &File, stamp: &Stamp, mode: 
         return Err(Not::Refused);
     }
     set_mode(&file, mode)?;
-    Ok(node_of(known.hash, &facts_of(&file)?))
+    let facts = facts_of(&file)?;
+    // Somebody may have changed it once more already: that is told when it is looked at.
+    Ok(match facts.mode == mode {
+        true => node_of(known.hash, &facts),
+        false => Node::File(File { mode, ..*known }, Stamp::default()),
+    })
 }
 
 /// Whether what stands there looks, the time of its last change included, as when it was read.
@@ -310,5 +343,39 @@ fn is_same(folder: &Folder, name: &[u8], known: &Node, strict: bool) -> bool {
                 == Some(file.hash)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_between_a_swap_and_its_undoing_stands() {
+        let saves: [(&str, fn(&std::path::Path)); 3] = [
+            ("nothing", |_| {}),
+            ("edited in place", |path| std::fs::write(path, "newest").unwrap()),
+            ("saved by rename", |path| {
+                std::fs::write(path.with_extension("tmp"), "newest").unwrap();
+                std::fs::rename(path.with_extension("tmp"), path).unwrap();
+            }),
+        ];
+        for (what, save) in saves {
+            let folder = tempfile::tempdir().unwrap();
+            let at = |name: &str| folder.path().join(name);
+            std::fs::create_dir(at("tree")).unwrap();
+            std::fs::create_dir(at("trash")).unwrap();
+            // The trash holds what stood there, which the plan had not seen; the tree what sync put.
+            std::fs::write(at("trash/1"), "newer").unwrap();
+            std::fs::write(at("tree/x"), "put").unwrap();
+            let (trash, parent) = (Folder::at(&at("trash")).unwrap(), Folder::at(&at("tree")).unwrap());
+            let facts = parent.look(b"x").unwrap().unwrap();
+            let put = node_of(*blake3::hash(b"put").as_bytes(), &facts);
+            save(&at("tree/x"));
+            swap_back(&trash, b"1", &parent, b"x", &put, Some(&facts)).unwrap();
+            let shown = [at("tree/x"), at("trash/1")].map(|path| std::fs::read_to_string(path).unwrap());
+            let wanted = if what == "nothing" { ["newer", "put"] } else { ["newest", "newer"] };
+            assert_eq!(shown, wanted, "{what}");
+        }
     }
 }

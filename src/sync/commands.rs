@@ -70,6 +70,9 @@ impl Controller {
             .add_line(None, pattern)
             .and_then(|builder| builder.build())
             .map_err(|error| Failure::because(format!("`{pattern}` is no pattern"), error))?;
+        if choice == SyncChoice::Both && !self.there.ready {
+            return Err(Failure::new("the other side's versions cannot be kept: it is not connected").hint("try again"));
+        }
         let meant: Vec<TreePath> = std::mem::take(&mut self.conflicts)
             .into_iter()
             .filter(|path| {
@@ -162,6 +165,7 @@ impl Controller {
         if self.link.is_none() {
             notes.extend(self.there.lost.clone());
         }
+        notes.extend(self.what_flushes_wait_for());
         SyncStatus {
             state: self.state(),
             backlog: self.backlog(),

@@ -17,6 +17,7 @@ use super::tree::Node;
 use super::worker::{Work, Worker};
 use crate::model::sync::{SyncChoice, SyncStatus};
 use crate::model::{Failure, Result};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -98,6 +99,7 @@ pub(super) struct Stalled {
 pub(super) struct Flush {
     /// Who has not said yet that all is told, and the question, if it was put.
     pub(super) waiting: Vec<(Side, Option<Ticket>)>,
+    pub(super) since: Instant,
     pub(super) reply: oneshot::Sender<Result<()>>,
 }
 
@@ -127,7 +129,8 @@ pub struct Controller {
     /// Steps whose content the receiver turned out not to have.
     pub(super) not_own: HashSet<TreePath>,
     pub(super) flights: HashMap<Ticket, Flight>,
-    pub(super) busy: HashSet<(Side, TreePath)>,
+    /// Paths with steps under way, and how many.
+    pub(super) busy: HashMap<(Side, TreePath), u32>,
     pub(super) bulk: HashMap<Ticket, Bulk>,
     pub(super) flight_bytes: u64,
     pub(super) stalled: HashMap<(Side, TreePath), Stalled>,
@@ -160,6 +163,8 @@ enum Happened {
     Here(Option<Tell>),
     There(Option<Tell>),
     Connected(Result<Link>),
+    /// The work on this side broke off.
+    Stopped,
     Time,
 }
 
@@ -222,7 +227,7 @@ impl Controller {
             moved: HashMap::new(),
             not_own: HashSet::new(),
             flights: HashMap::new(),
-            busy: HashSet::new(),
+            busy: HashMap::new(),
             bulk: HashMap::new(),
             flight_bytes: 0,
             stalled: HashMap::new(),
@@ -257,7 +262,7 @@ impl Controller {
     ) -> Happened {
         let times = [self.retry_at, self.look_at, self.quiet_at, self.again_at];
         let next_time = times.into_iter().flatten().min();
-        let (link, connecting) = (&mut self.link, &mut self.connecting);
+        let (link, connecting, worker) = (&mut self.link, &mut self.connecting, &mut self.worker);
         tokio::select! {
             command = commands.recv() => Happened::Command(command),
             tell = told.recv() => Happened::Here(tell),
@@ -266,6 +271,9 @@ impl Controller {
             }
             link = async { match connecting { Some(task) => task.await, None => std::future::pending().await } } => {
                 Happened::Connected(link.unwrap_or_else(|error| Err(Failure::because("cannot connect", error))))
+            }
+            _ = async { match worker { Some(task) => task.await, None => std::future::pending().await } } => {
+                Happened::Stopped
             }
             () = async { match next_time { Some(time) => tokio::time::sleep_until(time).await, None => std::future::pending().await } } => {
                 Happened::Time
@@ -282,6 +290,7 @@ impl Controller {
             Happened::There(Some(tell)) => self.hear(Side::There, tell),
             Happened::There(None) => self.lose_link(),
             Happened::Connected(result) => self.connected(result),
+            Happened::Stopped => self.lose_here(),
             Happened::Time => self.on_time(tells),
         }
         true
@@ -298,8 +307,9 @@ impl Controller {
             self.look_at = None;
             match self.asks_here {
                 None => self.look_for_root(tells),
-                Some(_) => self.rescan_lost(),
+                Some(_) => self.rescan_lost(Side::Here),
             }
+            self.rescan_lost(Side::There);
         }
         if self.quiet_at.is_some_and(|time| time <= now) {
             self.quiet_at = None;
@@ -345,15 +355,14 @@ impl Controller {
         }
     }
 
-    fn rescan_lost(&mut self) {
-        for side in [Side::Here, Side::There] {
-            if self.known(side).lost.is_some() {
-                self.scan(side);
-            }
+    fn rescan_lost(&mut self, side: Side) {
+        let connected = side == Side::Here || self.link.is_some();
+        if connected && self.known(side).lost.is_some() {
+            self.scan(side);
         }
     }
 
-    fn scan(&mut self, side: Side) {
+    pub(super) fn scan(&mut self, side: Side) {
         let known = self.known(side);
         known.ready = false;
         known.incoming = Some(Node::folder());
@@ -394,25 +403,49 @@ impl Controller {
     pub(super) fn lose_link(&mut self) {
         // Told for as long as there is no other connection.
         self.there.lost = self.link.take().and_then(|mut link| link.why.try_recv().ok());
-        for (side, asked) in self.flushes.iter_mut().flat_map(|flush| &mut flush.waiting) {
-            if *side == Side::There {
-                *asked = None;
-            }
-        }
-        self.there.ready = false;
-        self.there.incoming = None;
+        self.lose(Side::There);
         // What this side has in hand it finishes; everything else needs the other side.
         let lost: Vec<Ticket> =
             self.flights.iter().filter(|(_, f)| !(f.to == Side::Here && f.doing)).map(|(ticket, _)| *ticket).collect();
         for ticket in lost {
             self.land(ticket);
-            if self.bulk.remove(&ticket).is_some_and(|bulk| bulk.to == Side::Here) {
+            if self.bulk.remove(&ticket).is_some() {
                 self.ask(Side::Here, Ask::Abandon { ticket, keep: true });
             }
         }
         self.clear_queues();
         self.replan = true;
         self.retry_later();
+    }
+
+    /// The thread that works on this side's tree ended before its time: the tree is opened anew.
+    fn lose_here(&mut self) {
+        (self.worker, self.asks_here) = (None, None);
+        self.lose(Side::Here);
+        self.here.lost = Some(format!("reading {} broke off", self.start.root.display()));
+        self.look_at = Some(Instant::now() + LOOK_FOR_ROOT);
+        let lost: Vec<Ticket> = self.flights.keys().copied().collect();
+        for ticket in lost {
+            let flight = self.land(ticket);
+            if self.bulk.remove(&ticket).is_some() && flight.is_some_and(|flight| flight.to == Side::There) {
+                self.ask(Side::There, Ask::Abandon { ticket, keep: true });
+            }
+        }
+        self.undoing.clear();
+        self.clear_queues();
+        self.replan = true;
+    }
+
+    /// Nothing that was asked of a side is answered any more.
+    fn lose(&mut self, side: Side) {
+        for (waits, asked) in self.flushes.iter_mut().flat_map(|flush| &mut flush.waiting) {
+            if *waits == side {
+                *asked = None;
+            }
+        }
+        let known = self.known(side);
+        known.ready = false;
+        known.incoming = None;
     }
 
     pub(super) fn known(&mut self, side: Side) -> &mut Known {
@@ -439,7 +472,12 @@ impl Controller {
     pub(super) fn land(&mut self, ticket: Ticket) -> Option<Flight> {
         let flight = self.flights.remove(&ticket)?;
         self.flight_bytes -= flight.bytes;
-        self.busy.remove(&(flight.to, flight.step.path.clone()));
+        if let Entry::Occupied(mut steps) = self.busy.entry((flight.to, flight.step.path.clone())) {
+            *steps.get_mut() -= 1;
+            if *steps.get() == 0 {
+                steps.remove();
+            }
+        }
         Some(flight)
     }
 

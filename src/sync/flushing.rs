@@ -5,11 +5,50 @@ use super::message::Ask;
 use super::reconcile::Side;
 use crate::model::sync::{SyncState, SyncStatus};
 use crate::model::{Event, Failure, Result};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// When a flush has waited so long, the status says what for.
+const LONG_FLUSH: Duration = Duration::from_secs(10);
 
 impl Controller {
     pub(super) fn flush(&mut self, reply: oneshot::Sender<Result<()>>) {
-        self.flushes.push(Flush { waiting: vec![(Side::Here, None), (Side::There, None)], reply });
+        let waiting = vec![(Side::Here, None), (Side::There, None)];
+        self.flushes.push(Flush { waiting, since: Instant::now(), reply });
+    }
+
+    /// What a flush that takes long waits for, for people.
+    pub(super) fn what_flushes_wait_for(&self) -> Option<String> {
+        let flush = self.flushes.iter().min_by_key(|flush| flush.since)?;
+        let waited = Some(flush.since.elapsed()).filter(|waited| *waited >= LONG_FLUSH)?;
+        let to_here = self.flights.values().filter(|flight| flight.to == Side::Here).count();
+        let in_hand = self.flights.values().filter(|flight| flight.doing).count();
+        let refused = self.stalled.values().filter(|stalled| stalled.reason.is_none()).count();
+        let unheard = |side| flush.waiting.iter().any(|(waits, asked)| *waits == side && asked.is_some());
+        let counts = [
+            (self.queue.len(), "queued"),
+            (self.large.len(), "large queued"),
+            (self.later.iter().map(|phase| phase.len()).sum(), "for later"),
+            (to_here, "on the way here"),
+            (self.flights.len() - to_here, "on the way there"),
+            (in_hand, "of them in hand"),
+            (self.bulk.len(), "in pieces"),
+            (refused, "to be tried again"),
+        ];
+        let states = [
+            (!self.here.ready, "this side is being read"),
+            (self.link.is_none(), "no connection"),
+            (self.link.is_some() && !self.there.ready, "the other side is being read"),
+            (unheard(Side::Here), "this side has not answered"),
+            (unheard(Side::There), "the other side has not answered"),
+            (self.replan, "to be planned"),
+            (self.stale, "to be planned again"),
+        ];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let states = states.into_iter().filter(|(holds, _)| *holds).map(|(_, what)| what.to_owned());
+        let all: Vec<_> = counts.chain(states).collect();
+        Some(format!("a flush has waited for {} s: {}", waited.as_secs(), all.join(", ")))
     }
 
     /// Asks each side that can answer for what changed until now. One that is being read is asked after that: what was

@@ -6,6 +6,7 @@ use super::message::{Outcome, Tell, Ticket};
 use super::modes::UNKNOWN_MODE;
 use super::path::TreePath;
 use super::reconcile::Side;
+use super::replica::digest;
 use super::store::Agreement;
 use super::tree::{Apart, Change, Leaf, Node, Now};
 use std::time::Duration;
@@ -23,11 +24,14 @@ impl Controller {
     pub(super) fn hear(&mut self, side: Side, tell: Tell) {
         match tell {
             Tell::Changes(changes) => self.changes(side, changes),
-            Tell::Scanned { whole, .. } => {
+            Tell::Scanned { whole, digest: told } => {
                 let known = self.known(side);
                 let incoming = known.incoming.take();
                 if whole {
                     known.tree = incoming.unwrap_or_else(Node::folder);
+                } else if digest(&known.tree) != told {
+                    // Something was done after the question, and undone before the answer.
+                    return self.scan(side);
                 }
                 known.ready = true;
                 known.lost = None;
@@ -43,7 +47,8 @@ impl Controller {
             Tell::Piece { ticket, data } => self.piece(ticket, data),
             Tell::Outcomes(outcomes) => self.outcomes(outcomes),
             Tell::Begun { ticket, have } => self.begun(ticket, have),
-            Tell::Written { ticket, length } => self.written(ticket, length),
+            Tell::Written { ticket } => self.written(ticket),
+            Tell::Chunks { ticket, chunks, last } => self.chunks(side, ticket, chunks, last),
             Tell::Barrier { ticket } => {
                 for flush in &mut self.flushes {
                     flush.waiting.retain(|(_, asked)| *asked != Some(ticket));
@@ -57,6 +62,7 @@ impl Controller {
 
     fn changes(&mut self, side: Side, changes: Vec<Change>) {
         let live = self.known(side).incoming.is_none();
+        let mut news = false;
         for mut change in changes {
             let is_folder = change.now == Now::Leaf(Leaf::Folder);
             // The far side may not name what this side keeps apart.
@@ -70,6 +76,10 @@ impl Controller {
                 file.mode = UNKNOWN_MODE;
             }
             let tree = known.incoming.as_ref().unwrap_or(&known.tree);
+            if tree.has(&change) {
+                continue;
+            }
+            news = true;
             if change.now != Now::Gone && tree.get(&change.path).is_none() {
                 known.entries += 1;
             }
@@ -92,7 +102,7 @@ impl Controller {
                 return self.lose_link();
             }
         }
-        if live {
+        if live && news {
             self.replan = true;
             self.changed_at.get_or_insert_with(Instant::now);
         }
@@ -125,10 +135,9 @@ impl Controller {
                     }
                 }
                 Outcome::NeedsContent if alone => {}
-                Outcome::NeedsContent => {
-                    self.not_own.insert(step.path.clone());
-                    self.queue.push_front((to, step));
-                }
+                Outcome::NeedsContent if self.not_own.insert(step.path.clone()) => self.queue.push_front((to, step)),
+                // Sent whole it was not what it should be either: it changes, or the other side is not honest.
+                Outcome::NeedsContent => self.stall(to, step.path, None),
                 Outcome::Refused => self.stall(to, step.path, None),
                 Outcome::Failed(reason) => self.stall(to, step.path, Some(reason)),
             }

@@ -81,7 +81,7 @@ impl Controller {
 
     pub(super) fn fly(&mut self, ticket: Ticket, flight: Flight) {
         self.flight_bytes += flight.bytes;
-        self.busy.insert((flight.to, flight.step.path.clone()));
+        *self.busy.entry((flight.to, flight.step.path.clone())).or_default() += 1;
         self.flights.insert(ticket, flight);
     }
 

@@ -1,6 +1,7 @@
 //! What the controller asks of a replica (the keeper of one tree) and what a replica tells. Both replicas, the one in
 //! this process and the one at the far end, are spoken to in these words only.
 
+use super::chunks::Chunk;
 use super::names::Rules;
 use super::path::{Blob, TreePath};
 use super::tree::{Change, Hash, Leaf};
@@ -39,6 +40,10 @@ pub enum Ask {
     Begin { ticket: Ticket, hash: Hash, size_bytes: u64 },
     /// The next piece.
     Piece { ticket: Ticket, data: Blob },
+    /// The next piece is in a file of the receiver's own tree.
+    Copy { ticket: Ticket, path: TreePath, offset: u64, length: u64 },
+    /// Of which chunks does this file consist?
+    Cut { ticket: Ticket, path: TreePath, average_bytes: u32 },
     /// It will not be finished now; what came may be of use later, or not.
     Abandon { ticket: Ticket, keep: bool },
     /// Look at everything that changed until now, tell it, then answer.
@@ -108,10 +113,15 @@ pub enum Tell {
         ticket: Ticket,
         have: u64,
     },
-    /// A piece was written.
+    /// A piece was written, or cannot be; then the end says so.
     Written {
         ticket: Ticket,
-        length: u64,
+    },
+    /// The next chunks of a file; `None`: it cannot be read.
+    Chunks {
+        ticket: Ticket,
+        chunks: Option<Vec<Chunk>>,
+        last: bool,
     },
     Barrier {
         ticket: Ticket,

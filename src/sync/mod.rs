@@ -6,8 +6,10 @@
 
 mod apply;
 mod bulk;
+mod chunks;
 mod commands;
 mod controller;
+mod delta;
 pub mod far;
 mod fitting;
 mod flushing;

@@ -83,13 +83,14 @@ impl Controller {
         let (mut references, mut leftovers) = (VecDeque::new(), VecDeque::new());
         for (side, step) in steps {
             let key = (side, step.path.clone());
-            let mut waits = self.busy.contains(&key);
             // Those that no plan wants any more are forgotten.
             if let Some(entry) = stalled.remove(&key) {
-                waits |= entry.until > now;
                 self.again_at = self.again_at.into_iter().chain((entry.until > now).then_some(entry.until)).min();
-                self.stalled.insert(key, entry);
+                self.stalled.insert(key.clone(), entry);
             }
+            // A path may have two steps, a folder that goes and a file that comes: the second waits with the first, or
+            // it would be refused again and again, and put off the first each time.
+            let waits = self.busy.contains_key(&key) || self.stalled.get(&key).is_some_and(|entry| entry.until > now);
             if !waits {
                 let queue = match phase(&step) {
                     Phase::First => &mut self.queue,

@@ -90,8 +90,9 @@ impl Replica {
         };
         let Some(mut from) = from.or_else(|| self.trash.find(&wanted.hash)) else { return Err(Not::NeedsContent) };
         let mut to = self.stage.create(name)?;
-        let hash = copy_hashing(&mut from, &mut holes::Holed(&mut to), u64::MAX, blake3::Hasher::new())?.1.finalize();
-        if *hash.as_bytes() != wanted.hash {
+        let mut hasher = blake3::Hasher::new();
+        copy_hashing(&mut from, &mut holes::Holed(&mut to), u64::MAX, &mut hasher)?;
+        if *hasher.finalize().as_bytes() != wanted.hash {
             drop(to);
             self.stage.unlink(name)?;
             return Err(Not::NeedsContent);
@@ -99,19 +100,28 @@ impl Replica {
         Ok(to)
     }
 
-    /// Begins, or goes on with, a large file that will come in pieces.
+    /// Begins, or goes on with, a large file that will come in pieces. `beside`: one of the same content is coming already,
+    /// so this one gets a name of its own: whoever still wrote to a file that is in the tree by now would write there.
     ///
     /// # Errors
     /// The stage cannot be written.
-    pub fn begin(&mut self, hash: Hash, size_bytes: u64) -> io::Result<Growing> {
-        let name = format!("{}.part", blake3::Hash::from_bytes(hash).to_hex()).into_bytes();
+    pub fn begin(&mut self, hash: Hash, size_bytes: u64, beside: bool) -> io::Result<Growing> {
+        let name = match beside {
+            true => {
+                self.staged += 1;
+                format!("{}", self.staged)
+            }
+            false => format!("{}.part", blake3::Hash::from_bytes(hash).to_hex()),
+        };
+        let name = name.into_bytes();
         let mut file = self.stage.create_or_open(&name)?;
         let mut have = facts_of(&file)?.size_bytes;
         if have > size_bytes {
             file.set_len(0)?;
             have = 0;
         }
-        let (_, hasher) = copy_hashing(&mut file, &mut io::sink(), have, blake3::Hasher::new())?;
+        let mut hasher = blake3::Hasher::new();
+        copy_hashing(&mut file, &mut io::sink(), have, &mut hasher)?;
         Ok(Growing { file, name, hash, hasher, have_bytes: have, size_bytes })
     }
 
@@ -134,6 +144,11 @@ impl Replica {
 }
 
 impl Growing {
+    /// BLAKE3 of what it will be.
+    pub fn hash(&self) -> &Hash {
+        &self.hash
+    }
+
     pub fn have_bytes(&self) -> u64 {
         self.have_bytes
     }
@@ -143,13 +158,29 @@ impl Growing {
     /// # Errors
     /// The disk is full, or the file is longer than was announced.
     pub fn add(&mut self, data: &[u8]) -> io::Result<()> {
-        if self.have_bytes + data.len() as u64 > self.size_bytes {
-            return Err(io::Error::other("more came than was announced"));
-        }
+        self.expect(data.len() as u64)?;
         holes::write(&mut self.file, data)?;
         self.hasher.update(data);
         self.have_bytes += data.len() as u64;
         Ok(())
+    }
+
+    /// Adds what comes next in `from`.
+    ///
+    /// # Errors
+    /// The disk is full, there is less, or the file is longer than was announced.
+    pub fn copy(&mut self, from: &mut fs::File, length: u64) -> io::Result<()> {
+        self.expect(length)?;
+        let copied = copy_hashing(from, &mut holes::Holed(&mut self.file), length, &mut self.hasher)?;
+        self.have_bytes += copied;
+        if copied == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn expect(&self, more: u64) -> io::Result<()> {
+        match self.size_bytes.checked_sub(self.have_bytes) {
+            Some(left) if more <= left => Ok(()),
+            _ => Err(io::Error::other("more came than was announced")),
+        }
     }
 }
 
@@ -163,13 +194,13 @@ fn without_links(error: io::Error) -> Not {
     }
 }
 
-/// Copies up to `length` bytes and takes them into the hash.
+/// Copies up to `length` bytes and takes them into the hash. Returns how many.
 fn copy_hashing(
     from: &mut impl Read,
     to: &mut impl Write,
     length: u64,
-    mut hasher: blake3::Hasher,
-) -> io::Result<(u64, blake3::Hasher)> {
+    hasher: &mut blake3::Hasher,
+) -> io::Result<u64> {
     let mut buffer = vec![0; COPY_BYTES.min(usize::try_from(length).unwrap_or(COPY_BYTES)).max(1)];
     let mut left = length;
     while left > 0 {
@@ -184,5 +215,5 @@ fn copy_hashing(
         hasher.update(&buffer[..read]);
         left -= read as u64;
     }
-    Ok((length - left, hasher))
+    Ok(length - left)
 }

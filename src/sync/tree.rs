@@ -201,6 +201,16 @@ impl Node {
         }
     }
 
+    /// Whether a change says what is known.
+    pub fn has(&self, change: &Change) -> bool {
+        match (self.get(&change.path), &change.now) {
+            (None, Now::Gone) => true,
+            (Some(Node::Apart(known)), Now::Apart(why)) => known == why,
+            (Some(node), Now::Leaf(leaf)) => node.leaf().as_ref() == Some(leaf),
+            _ => false,
+        }
+    }
+
     /// Takes in a change that the side reported.
     pub fn take(&mut self, change: &Change) {
         match &change.now {

@@ -201,6 +201,19 @@ pub fn is_locked(path: &Path) -> Result<bool> {
     }
 }
 
+/// Takes the one record lock on `path` (fcntl(2), F_SETLK) for as long as the file is kept and no other is opened on it.
+///
+/// # Errors
+/// Another process has it, or the file cannot be made.
+pub fn hold_record_lock(path: &Path) -> Result<File> {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let file = open_lock(path)?;
+    let lock =
+        libc::flock { l_type: libc::F_WRLCK as _, l_whence: libc::SEEK_SET as _, l_start: 0, l_len: 0, l_pid: 0 };
+    fcntl(&file, FcntlArg::F_SETLK(&lock)).trying(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
 /// The process that has a record lock on `path` (fcntl(2), F_GETLK), as the kernel knows it.
 pub fn record_lock_holder(path: &Path) -> Option<u32> {
     use nix::fcntl::{FcntlArg, fcntl};

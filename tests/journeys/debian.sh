@@ -8,7 +8,7 @@ need_registry
 project shop <<TOML
 image   = "$registry/debian:bookworm"
 mounts  = [".:/src"]
-ports   = ["18000:8000"]
+ports   = ["18000:8000", "18002:8002/udp"]
 command = ["python3", "-m", "http.server", "8000"]
 TOML
 echo 'from the source' >page.txt
@@ -18,6 +18,21 @@ within 10 fetch "http://127.0.0.1:18000/page.txt"
 same "the page is fetched from the host" "from the source" "$(fetch http://127.0.0.1:18000/page.txt)"
 [ ! -e /proc/net/if_inet6 ] || ! grep -q ' lo$' /proc/net/if_inet6 ||
     same "and over IPv6 loopback" "from the source" "$(fetch "http://[::1]:18000/page.txt")"
+cat >udp.py <<'PYTHON'
+import socket, sys
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+if sys.argv[1] == "serve":
+    one.bind(("", 8002))
+    data, sender = one.recvfrom(2048)
+    one.sendto(b"heard " + data, sender)
+else:
+    one.settimeout(1)
+    one.sendto(b"this", ("127.0.0.1", 18002))
+    sys.exit(one.recv(2048) != b"heard this")
+PYTHON
+"$DEVENV" exec -T -- python3 /src/udp.py serve &
+check "a datagram is answered" within 20 python3 udp.py ask
+kill $! 2>/dev/null
 check "a file is made inside" "$DEVENV" exec -T -- sh -c 'mkdir -p /src/made && echo inside >/src/made/file'
 same "it belongs to the person outside" "$(id -u):$(id -g)" "$(stat -c %u:%g made/file)"
 same "the box user has the person's name" "${person%% *}" "$("$DEVENV" exec -T -- id -un)"

@@ -42,7 +42,7 @@ sleep 5
 kill -CONT "$pid"
 check "and again after the VM stood still" within 20 near
 
-check "the VM stops" "$DEVENV" vm stop
+check "the VM stops with the box in it" "$DEVENV" vm stop --yes
 same "it has stopped" stopped "$(state)"
 check "its disk is clean" e2fsck -fn "$folder/disk.raw"
 

@@ -1,7 +1,7 @@
 //! A server like the guest's, and what a client needs to know of it.
 
 use devenv::agent::ssh::Door;
-use devenv::machine::ssh::{SshLine, connect};
+use devenv::machine::ssh::{Address, SshLine, connect};
 use devenv::model::Result;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
@@ -53,6 +53,6 @@ impl Guest {
     }
 
     pub async fn connect(&self) -> SshLine {
-        connect(self.address, &self.client_key, &self.host_key).await.unwrap()
+        connect(&Address::Tcp(self.address), &self.client_key, &self.host_key).await.unwrap()
     }
 }

@@ -1,7 +1,7 @@
 //! What is refused, and how it is told.
 
 use super::pair::{Guest, PATIENCE, key};
-use devenv::machine::ssh::connect;
+use devenv::machine::ssh::{Address, connect};
 use devenv::model::guest::SSH_USER;
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{ChannelMsg, client};
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 async fn told(address: SocketAddr, client: u8, host: u8) -> String {
-    let connected = connect(address, &key(client), key(host).public_key()).await;
+    let connected = connect(&Address::Tcp(address), &key(client), key(host).public_key()).await;
     connected.map(drop).unwrap_err().chain().join(": ").replace(&address.to_string(), "ADDRESS")
 }
 

@@ -1,6 +1,7 @@
 //! Streams over the connection.
 
 use super::pair::{CLOCK, Guest, PATIENCE};
+use devenv::machine::ssh::Address;
 use devenv::machine::{Line, clock};
 use devenv::model::far::{Answer, LONGEST_DOCUMENT_BYTES, Request};
 use devenv::sys::framed::{read_document, write_document};
@@ -8,7 +9,7 @@ use devenv::sys::stream::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-async fn hello(stream: &mut Stream) -> Answer {
+pub async fn hello(stream: &mut Stream) -> Answer {
     write_document(stream, &Request::Hello).await.unwrap();
     timeout(PATIENCE, read_document(stream, LONGEST_DOCUMENT_BYTES)).await.expect("it answers").unwrap()
 }
@@ -96,11 +97,24 @@ async fn who_loses_the_connection_is_told() {
         let mut far = tokio::net::TcpStream::connect(inner).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
     });
-    let line = devenv::machine::ssh::connect(address, &guest.client_key, &guest.host_key).await.unwrap();
+    let line = devenv::machine::ssh::connect(&Address::Tcp(address), &guest.client_key, &guest.host_key).await.unwrap();
     let mut stream = line.open().await.unwrap();
     hello(&mut stream).await;
     relay.abort();
     let why = timeout(PATIENCE, line.lost()).await.expect("it is noticed");
     assert!(!why.is_empty());
     assert!(line.open().await.is_err());
+}
+
+#[tokio::test]
+async fn the_guest_is_reached_through_a_unix_socket_as_well() {
+    let guest = Guest::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guest.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let door = guest.door.clone();
+    tokio::spawn(async move { door.serve(listener.accept().await.unwrap().0, || ()).await });
+    let address = Address::Unix(path);
+    let line = devenv::machine::ssh::connect(&address, &guest.client_key, &guest.host_key).await.unwrap();
+    assert!(matches!(hello(&mut line.open().await.unwrap()).await, Answer::Hello { .. }));
 }

@@ -62,13 +62,18 @@ async fn host(folder: &Path) {
     let listener = listen(&folder.join("host.sock"));
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (from, mut to) = stream.into_split();
-        let mut lines = tokio::io::BufReader::new(from).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            let answer = answer(&session, &line).await.unwrap_or_else(|failure| format!("error {failure}"));
-            if to.write_all(format!("{answer}\n").as_bytes()).await.is_err() {
-                break;
-            }
+        // Each by itself: somebody may want to know the status while a flush waits.
+        tokio::spawn(talk(stream, session.clone()));
+    }
+}
+
+async fn talk(stream: UnixStream, session: Session) {
+    let (from, mut to) = stream.into_split();
+    let mut lines = tokio::io::BufReader::new(from).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let answer = answer(&session, &line).await.unwrap_or_else(|failure| format!("error {failure}"));
+        if to.write_all(format!("{answer}\n").as_bytes()).await.is_err() {
+            break;
         }
     }
 }

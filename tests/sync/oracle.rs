@@ -20,9 +20,9 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn wrote(&mut self, content: &[u8]) {
-        let start = String::from_utf8_lossy(&content[..content.len().min(24)]).into_owned();
-        self.wanted.insert(hash(content), start);
+    pub fn wrote(&mut self, path: &Path, content: &[u8]) {
+        let start = String::from_utf8_lossy(&content[..content.len().min(24)]);
+        self.wanted.insert(hash(content), format!("{start} ({} bytes) at {}", content.len(), path.display()));
     }
 
     pub fn threw_away(&mut self, content: &Hash) {

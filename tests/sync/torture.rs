@@ -38,10 +38,11 @@ fn long_storms() {
 struct Storms {
     seed: u64,
     random: Random,
+    /// Dropped before the folder they work in.
+    ends: Option<(End, End)>,
     folder: tempfile::TempDir,
     oracle: Oracle,
     users: [User; 2],
-    ends: Option<(End, End)>,
 }
 
 impl Storms {

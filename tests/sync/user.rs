@@ -82,7 +82,7 @@ impl User {
         let content = self.content(random);
         let mut file = File::options().write(true).create_new(true).open(path)?;
         file.write_all(&content)?;
-        oracle.wrote(&content);
+        oracle.wrote(path, &content);
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl User {
         file.seek(SeekFrom::Start(0))?;
         file.set_len(0)?;
         file.write_all(&content)?;
-        oracle.wrote(&content);
+        oracle.wrote(path, &content);
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl User {
         let more = self.content(random);
         file.write_all(&more)?;
         content.extend_from_slice(&more);
-        oracle.wrote(&content);
+        oracle.wrote(path, &content);
         Ok(())
     }
 
@@ -120,7 +120,7 @@ impl User {
         let temporary = path.with_extension("tmp");
         let _ = self.throw_away(&temporary, oracle);
         fs::write(&temporary, &content)?;
-        oracle.wrote(&content);
+        oracle.wrote(&temporary, &content);
         self.throw_away(path, oracle)?;
         fs::hard_link(&temporary, path)?;
         fs::remove_file(&temporary)

@@ -1,7 +1,8 @@
 //! From the kernel's first breath to the moment the agent can be started: only what SSH needs. Under emulation every
 //! millisecond of work here is ten, so the rest waits (`supervise`).
 
-use super::{clock, complain, disk, files, modules, network};
+use super::dhcp::Lease;
+use super::{clock, complain, disk, files, modules, network, program};
 use crate::model::guest::{SEED_PATH, Seed};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::linux::mount::{AccessTime, Attributes, make_first_root_leavable, mount_on};
@@ -11,24 +12,38 @@ use base64::engine::general_purpose::STANDARD;
 use std::fs;
 use std::path::Path;
 
-/// Boots.
+/// The first half: up to the disk, and there. Gives why this program goes on from memory instead.
 ///
 /// # Errors
 /// What cannot be mended from here: no disk, a damaged one, a seed that is not one.
-pub fn boot() -> Result<()> {
+pub fn reach_disk() -> Result<Failure> {
     make_first_root_leavable()?;
     mount_all()?;
+    let seed = read_seed()?;
+    modules::load_first()?;
+    disk::mount()?;
+    Ok(program::settle(&seed.program))
+}
+
+/// The second half: what SSH needs.
+///
+/// # Errors
+/// A seed that is not one; no network.
+pub fn boot() -> Result<Lease> {
+    if program::is_settled() {
+        program::forget_first();
+    }
     let seed = read_seed()?;
     // Without it the first key exchange waits for ever; with a broken one the host is asked for trouble.
     random::credit(&random_bytes(&seed)?).trying(|| "cannot seed the random generator")?;
     files::write(&seed.hostname)?;
     clock::set_at_boot(&seed);
     credentials::set_host_name(&seed.hostname)?;
-    modules::load_first()?;
-    network::connect()?;
-    disk::mount()?;
+    let lease = network::connect()?;
+    files::write_name_servers(&lease.name_servers)?;
+    disk::make_folders()?;
     socket::limit_descriptors(USUAL_DESCRIPTORS, MOST_DESCRIPTORS);
-    Ok(())
+    Ok(lease)
 }
 
 /// What the guest knows of itself.

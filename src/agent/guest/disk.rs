@@ -28,7 +28,14 @@ pub fn mount() -> Result<()> {
     let attributes = Attributes { no_suid: false, access_time: AccessTime::Never, ..Attributes::default() };
     // What is damaged is not written to any more; blocks that were freed are given back to the host.
     let mounted = mount_on(Path::new(FOLDER), "ext4", DEVICE, "discard,errors=remount-ro", attributes);
-    mounted.map_err(explain)?;
+    mounted.map_err(explain)
+}
+
+/// Makes what has to be on it.
+///
+/// # Errors
+/// It is full, or damaged.
+pub fn make_folders() -> Result<()> {
     fs::create_dir_all(files::HOME).trying(|| format!("cannot make {} on the guest's disk", files::HOME))
 }
 
@@ -65,7 +72,8 @@ pub fn follow_size() {
     }
 }
 
-fn grow() {
+/// Lets the file system fill its device.
+pub fn grow() {
     let grown = fs::read_to_string(format!("/sys/class/block/{NAME}/size")).and_then(|text| {
         let sectors: u64 = text.trim().parse().map_err(std::io::Error::other)?;
         ext4::grow(Path::new(FOLDER), sectors * SECTOR_BYTES)

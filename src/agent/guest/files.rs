@@ -1,7 +1,6 @@
 //! The few files that programs expect in `/etc`, and what the kernel is told below `/proc/sys`.
 
 use super::complain;
-use super::network::NAME_SERVER;
 use crate::model::{Failure, Result, Trying};
 use std::fs;
 use std::net::Ipv4Addr;
@@ -16,17 +15,25 @@ pub const HOME: &str = "/data/home";
 /// The first file system is full.
 pub fn write(hostname: &str) -> Result<()> {
     fs::create_dir_all("/etc").trying(|| "cannot make /etc")?;
-    for (path, text) in texts(hostname, NAME_SERVER) {
+    for (path, text) in texts(hostname) {
         fs::write(path, text).trying(|| format!("cannot write {path}"))?;
     }
     Ok(())
 }
 
-fn texts(hostname: &str, name_server: Ipv4Addr) -> [(&'static str, String); 5] {
+/// Tells programs who knows names.
+///
+/// # Errors
+/// The first file system is full.
+pub fn write_name_servers(servers: &[Ipv4Addr]) -> Result<()> {
+    let text: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
+    crate::sys::fs::write_atomically(Path::new("/etc/resolv.conf"), text.as_bytes())
+}
+
+fn texts(hostname: &str) -> [(&'static str, String); 4] {
     [
         ("/etc/hostname", format!("{hostname}\n")),
         ("/etc/hosts", format!("127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n::1\tlocalhost\n")),
-        ("/etc/resolv.conf", format!("nameserver {name_server}\n")),
         ("/etc/passwd", format!("root:x:0:0:root:{HOME}:/bin/sh\n")),
         ("/etc/group", "root:x:0:\ntty:x:5:\n".to_owned()),
     ]
@@ -59,9 +66,8 @@ mod tests {
 
     #[test]
     fn the_files_say_who_and_where_the_guest_is() {
-        let texts = texts("devenv-vm", Ipv4Addr::new(10, 0, 2, 3));
+        let texts = texts("devenv-vm");
         let text = |path: &str| texts.iter().find(|(found, _)| *found == path).map(|(_, text)| text.as_str()).unwrap();
-        assert_eq!(text("/etc/resolv.conf"), "nameserver 10.0.2.3\n");
         let root = facts::accounts(text("/etc/passwd")).next().unwrap();
         assert_eq!((root.name.as_str(), root.uid, root.home.as_str()), ("root", 0, HOME));
         assert_eq!(facts::groups(text("/etc/group")).count(), 2);

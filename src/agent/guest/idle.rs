@@ -1,7 +1,6 @@
 //! A guest that nobody uses ends itself.
 
 use super::complain;
-use crate::model::Result;
 use crate::ops::here;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -42,14 +41,14 @@ impl Drop for Connected {
 
 /// Whether any box runs. Where that cannot be told, one might.
 async fn boxes_run() -> bool {
-    let looked: Result<bool> = match tokio::task::spawn_blocking(here::any_runs).await {
-        Ok(looked) => looked,
-        Err(_) => return true,
-    };
-    looked.unwrap_or_else(|failure| {
-        complain(&failure);
-        true
-    })
+    match tokio::task::spawn_blocking(here::running).await {
+        Ok(Ok(running)) => !running.is_empty(),
+        Ok(Err(failure)) => {
+            complain(&failure);
+            true
+        }
+        Err(_) => true,
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 
 mod boot;
 mod clock;
+mod dhcp;
 mod disk;
 mod files;
 mod idle;
 mod modules;
 mod network;
+mod program;
 mod report;
 mod serve;
 mod shutdown;
@@ -40,8 +42,10 @@ pub fn is_first_process() -> bool {
 pub fn first_process() -> ExitCode {
     // They are taken one by one; threads and their mask come from here.
     signal::block_all();
-    match boot::boot() {
-        Ok(()) => supervise::supervise(),
+    // The first half ends as the same program on the disk, which goes on with the second.
+    let begun = if program::is_settled() { Ok(()) } else { boot::reach_disk().map(|failure| complain(&failure)) };
+    match begun.and_then(|()| boot::boot()) {
+        Ok(lease) => supervise::supervise(lease),
         Err(failure) => tell_trouble(&failure),
     }
     shutdown::shut_down();

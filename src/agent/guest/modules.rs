@@ -39,6 +39,17 @@ pub fn load_first() -> Result<()> {
     Lists::read()?.first.iter().try_for_each(|name| load(name))
 }
 
+/// Loads what a connection over vsock(7) needs.
+///
+/// # Errors
+/// One of them cannot be loaded, or the pack has none.
+pub fn load_vsock() -> Result<()> {
+    let lists = Lists::read()?;
+    let mut names = lists.later.iter().filter(|name| name.contains("vsock")).peekable();
+    names.peek().ok_or_else(|| Failure::new("the guest pack has no modules for vsock"))?;
+    names.try_for_each(|name| load(name))
+}
+
 /// Loads the others, unless that was done; waits for who is doing it.
 pub fn load_later() {
     let loaded = (|| {

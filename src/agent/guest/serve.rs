@@ -1,12 +1,14 @@
 //! The guest's agent: serves the host over SSH, and ends when the guest is to be switched off.
 
 use super::idle::Connections;
-use super::{boot, clock, complain, say};
+use super::{boot, clock, complain, modules, say};
 use crate::agent::ssh::Door;
 use crate::model::guest::{READY_LINE, SSH_PORT};
 use crate::model::{Failure, Result, Trying};
-use crate::sys::linux::facts;
+use crate::sys::linux::{facts, vsock};
 use crate::sys::socket;
+use crate::sys::stream::Stream;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -52,20 +54,43 @@ fn run() -> Result<()> {
     })
 }
 
-fn listen() -> Result<TcpListener> {
+/// Where the host connects: over vsock where this machine has it, for then there is no need that anybody else can try.
+enum Listener {
+    Tcp(TcpListener),
+    Vsock(vsock::Listener),
+}
+
+fn listen() -> Result<Listener> {
+    if vsock::is_there() {
+        modules::load_vsock()?;
+        let listening = vsock::Listener::bind(u32::from(SSH_PORT), BACKLOG);
+        return listening.trying(|| format!("cannot listen at vsock port {SSH_PORT}")).map(Listener::Vsock);
+    }
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, SSH_PORT));
     let listening = socket::bound_tcp(address).and_then(|listener| {
         socket::listen(&listener, BACKLOG)?;
         TcpListener::from_std(listener)
     });
-    listening.trying(|| format!("cannot listen at {address}"))
+    listening.trying(|| format!("cannot listen at {address}")).map(Listener::Tcp)
 }
 
-async fn accept(listener: TcpListener, door: &Arc<Door>, connections: &Connections) {
+impl Listener {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (socket, _) = listener.accept().await?;
+                let _ = socket.set_nodelay(true);
+                Ok(Box::new(socket))
+            }
+            Listener::Vsock(listener) => Ok(Box::new(listener.accept().await?)),
+        }
+    }
+}
+
+async fn accept(listener: Listener, door: &Arc<Door>, connections: &Connections) {
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => {
-                let _ = socket.set_nodelay(true);
+            Ok(socket) => {
                 let (door, connections) = (door.clone(), connections.clone());
                 // Who only looks whether somebody is there keeps nobody awake.
                 tokio::spawn(async move { door.serve(socket, move || connections.one_more()).await });

@@ -1,6 +1,7 @@
 //! The work of process 1: keep the agent alive, and bury the dead.
 
-use super::{AGENT, complain, disk, files, modules, serve};
+use super::dhcp::Lease;
+use super::{AGENT, complain, disk, files, modules, network, serve};
 use crate::sys::linux::{signal, spawn};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,9 +10,10 @@ use std::time::{Duration, Instant};
 const SHORT_LIFE: Duration = Duration::from_secs(2);
 
 /// Returns when the guest is to be switched off.
-pub fn supervise() {
+pub fn supervise(lease: Lease) {
     let mut agent = start();
     std::thread::spawn(finish_boot);
+    std::thread::spawn(|| network::keep(lease));
     loop {
         let heard = signal::wait(None);
         while let Some(ended) = signal::reap() {

@@ -3,11 +3,13 @@
 use super::qmp::Monitor;
 use super::record::Record;
 use super::serial::{self, Progress};
+use crate::machine::ssh::Address;
 use crate::model::{Failure, Result, VmPaths};
 use crate::sys::fs::{is_locked, record_lock_holder};
 use crate::sys::process;
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// How long QEMU may take to answer its monitor; it serves one caller at a time.
@@ -71,11 +73,15 @@ pub fn examine(paths: &VmPaths) -> Result<Condition> {
         return Ok(Condition::Dead);
     }
     let Some(record) = Record::read(&paths.record())? else { return Ok(Condition::Unfinished) };
-    let state = Monitor::connect(&paths.monitor(), MONITOR_PATIENCE).and_then(|mut monitor| monitor.state());
+    let state = match record.port {
+        Some(_) => Monitor::connect(&paths.monitor(), MONITOR_PATIENCE).and_then(|mut monitor| monitor.state()),
+        // Only QEMU has a monitor.
+        None => Ok("running".to_owned()),
+    };
     Ok(match state.as_deref() {
         _ if !is_alive(paths)? => Condition::Dead,
         Err(_) => Condition::Stuck { record, why: "QEMU does not answer: its process may have been stopped" },
-        Ok("running") if greets(record.port) => Condition::Running(record),
+        Ok("running") if greets(&record.address(paths)) => Condition::Running(record),
         Ok("running") if !is_alive(paths)? => Condition::Dead,
         Ok("running") => Condition::Stuck { record, why: "its guest does not answer" },
         Ok("io-error") => Condition::Paused { record, why: Pause::DiskFull },
@@ -83,16 +89,20 @@ pub fn examine(paths: &VmPaths) -> Result<Condition> {
     })
 }
 
-/// Whether an SSH server greets on this port of ours. QEMU itself accepts in any case.
-fn greets(port: u16) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+/// Whether an SSH server greets at this address of ours. What leads there accepts in any case.
+fn greets(address: &Address) -> bool {
+    let greeted = match address {
+        Address::Tcp(address) => TcpStream::connect_timeout(address, GUEST_PATIENCE)
+            .and_then(|stream| stream.set_read_timeout(Some(GUEST_PATIENCE)).and_then(|()| greeting(stream))),
+        Address::Unix(path) => UnixStream::connect(path)
+            .and_then(|stream| stream.set_read_timeout(Some(GUEST_PATIENCE)).and_then(|()| greeting(stream))),
+    };
+    greeted.is_ok_and(|greeting| greeting == *b"SSH-")
+}
+
+fn greeting(mut stream: impl Read) -> std::io::Result<[u8; 4]> {
     let mut greeting = [0; 4];
-    TcpStream::connect_timeout(&address, GUEST_PATIENCE)
-        .and_then(|mut stream| {
-            stream.set_read_timeout(Some(GUEST_PATIENCE))?;
-            stream.read_exact(&mut greeting)
-        })
-        .is_ok_and(|()| greeting == *b"SSH-")
+    stream.read_exact(&mut greeting).map(|()| greeting)
 }
 
 /// Waits until no QEMU of this VM lives; false when `patience` passed before.

@@ -10,7 +10,7 @@ use super::qemu::{Qemu, System};
 use super::qmp::Monitor;
 use super::record::Record;
 use super::size::Size;
-use super::{Vm, disk, program, serial};
+use super::{Means, Vm, disk, framework, program, serial};
 use crate::machine::clock;
 use crate::model::guest::Seed;
 use crate::model::vm::{Accelerator, Idle};
@@ -42,7 +42,7 @@ const TOLD_LINES: usize = 8;
 /// No QEMU, no pack, no room, or the guest does not come up: then its console's last lines are told.
 pub fn start(vm: &Vm) -> Result<Record> {
     let architecture = Architecture::own()?;
-    let (qemu, choice) = vm.means()?;
+    let means = vm.means()?;
     disk::check_room(vm.paths.folder())?;
     let found = vm.find_pack(architecture)?;
     let pack = pack::open(&found, &vm.paths.packs(), architecture)?;
@@ -53,14 +53,19 @@ pub fn start(vm: &Vm) -> Result<Record> {
         vm.events.note("the VM's disk keeps its size: it can grow and not shrink");
     }
     let keys = Keys::obtain(vm.paths)?;
-    let birth = Birth { vm, architecture, qemu, pack, program, size, keys };
-    birth.with_the_fastest(choice)
+    let birth = Birth { vm, architecture, pack, program, size, keys };
+    match means {
+        Means::Qemu(qemu, choice) => birth.with_the_fastest(&qemu, choice),
+        Means::Framework { note } => {
+            note.into_iter().for_each(|note| vm.events.note(note));
+            birth.by_framework()
+        }
+    }
 }
 
 struct Birth<'a> {
     vm: &'a Vm<'a>,
     architecture: Architecture,
-    qemu: Qemu,
     pack: Pack,
     /// Content of the guest's program.
     program: Vec<u8>,
@@ -70,12 +75,12 @@ struct Birth<'a> {
 
 impl Birth<'_> {
     /// Tries the accelerator that this computer seems to have, and emulation when no guest starts with it.
-    fn with_the_fastest(&self, choice: Choice) -> Result<Record> {
+    fn with_the_fastest(&self, qemu: &Qemu, choice: Choice) -> Result<Record> {
         let events = self.vm.events;
         if let Some(note) = choice.note {
             events.note(note);
         }
-        let failure = match self.attempt(choice.accelerator)? {
+        let failure = match self.attempt(qemu, choice.accelerator)? {
             Ok(record) => return Ok(record),
             Err(failure) if choice.may_fall_back => failure,
             Err(failure) => return Err(failure),
@@ -84,32 +89,63 @@ impl Birth<'_> {
             "{} is here and no guest starts with it: the VM is emulated, which is several times slower",
             choice.accelerator
         ));
-        let record = self.attempt(Accelerator::Tcg)??;
+        let record = self.attempt(qemu, Accelerator::Tcg)??;
         // Only now it is sure that it was the accelerator's fault.
-        Verdict::now(self.qemu.version, failure.chain().join(": ")).write(&self.vm.paths.verdict())?;
+        Verdict::now(qemu.version, failure.chain().join(": ")).write(&self.vm.paths.verdict())?;
         Ok(record)
     }
 
-    /// One start. The inner failure is one that another accelerator may not have.
-    fn attempt(&self, accelerator: Accelerator) -> Result<Result<Record>> {
+    /// One start of QEMU. The inner failure is one that another accelerator may not have.
+    fn attempt(&self, qemu: &Qemu, accelerator: Accelerator) -> Result<Result<Record>> {
         let paths = self.vm.paths;
         self.clear()?;
-        self.spawn(accelerator)?;
+        if paths.monitor().as_os_str().len() > LONGEST_SOCKET_PATH_BYTES {
+            return Err(too_long(&paths.monitor()));
+        }
+        self.write_initramfs()?;
+        let words = argv::arguments(&self.wanted(accelerator));
+        self.spawn(&qemu.program, &words.iter().map(OsStr::new).collect::<Vec<_>>())?;
         let (first_word, patience) = match accelerator {
             Accelerator::Kvm | Accelerator::Hvf => (Some(FIRST_WORD_PATIENCE), FAST_PATIENCE),
             Accelerator::Tcg => (None, SLOW_PATIENCE),
         };
+        if let Err(failure) = self.wait_until_ready(accelerator.name(), first_word, patience)? {
+            return Ok(Err(failure));
+        }
+        let port = Monitor::connect(&paths.monitor(), MONITOR_PATIENCE)?.forwarded_port()?;
+        self.note_down(Some(port), accelerator).map(Ok)
+    }
+
+    /// One start of this program itself as the process of a machine of Virtualization.framework.
+    fn by_framework(&self) -> Result<Record> {
+        let paths = self.vm.paths;
+        self.clear()?;
+        if paths.guest_socket().as_os_str().len() > LONGEST_SOCKET_PATH_BYTES {
+            return Err(too_long(&paths.guest_socket()));
+        }
+        self.write_initramfs()?;
+        framework::machine(&self.wanted(Accelerator::Hvf), paths.guest_socket()).write(&paths.machine())?;
+        let (machine, pid_file) = (paths.machine(), paths.pid_file());
+        let words = [OsStr::new(framework::ENTRY), machine.as_os_str(), pid_file.as_os_str()];
+        self.spawn(&program::own_path()?, &words)?;
+        self.wait_until_ready("Virtualization.framework", Some(FIRST_WORD_PATIENCE), FAST_PATIENCE)??;
+        self.note_down(None, Accelerator::Hvf)
+    }
+
+    /// The inner failure is that of a guest that did not come up.
+    fn wait_until_ready(&self, by: &str, first_word: Option<Duration>, patience: Duration) -> Result<Result<()>> {
+        let paths = self.vm.paths;
         let outcome = alive::watch(paths, first_word, patience)?;
         // The seed is in the guest's memory; it need not lie about.
         remove_file_if_exists(&paths.initramfs())?;
         let what = match outcome {
-            Outcome::Ready => return self.note_down(accelerator).map(Ok),
+            Outcome::Ready => return Ok(Ok(())),
             Outcome::Trouble(why) => {
                 alive::kill(paths)?;
                 return Err(Failure::because("the VM's guest cannot start", why).hint(told_in(paths)));
             }
             Outcome::Ended => "the VM ended while it started".to_owned(),
-            Outcome::Silent => format!("the VM was not ready in time ({accelerator})"),
+            Outcome::Silent => format!("the VM was not ready in time ({by})"),
         };
         alive::kill(paths)?;
         Ok(Err(last_words(what, paths)))
@@ -118,21 +154,15 @@ impl Birth<'_> {
     /// Takes away what an earlier run left.
     fn clear(&self) -> Result<()> {
         let paths = self.vm.paths;
-        for file in [paths.record(), paths.monitor(), paths.console(), paths.qemu_log()] {
+        for file in [paths.record(), paths.monitor(), paths.guest_socket(), paths.console(), paths.qemu_log()] {
             remove_file_if_exists(&file)?;
         }
         Ok(())
     }
 
-    fn spawn(&self, accelerator: Accelerator) -> Result<()> {
+    fn wanted(&self, accelerator: Accelerator) -> Wanted {
         let paths = self.vm.paths;
-        let monitor = paths.monitor();
-        if monitor.as_os_str().len() > LONGEST_SOCKET_PATH_BYTES {
-            return Err(Failure::new(format!("{} is too long for a socket", monitor.display()))
-                .hint("name a shorter folder in DEVENV_HOME or XDG_RUNTIME_DIR"));
-        }
-        self.write_initramfs()?;
-        let words = argv::arguments(&Wanted {
+        Wanted {
             architecture: self.architecture,
             accelerator,
             cpus: self.size.cpus,
@@ -142,22 +172,18 @@ impl Birth<'_> {
             disk: paths.disk(),
             console: paths.console(),
             pid_file: paths.pid_file(),
-            monitor,
-        });
-        let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+            monitor: paths.monitor(),
+        }
+    }
+
+    fn spawn(&self, program: &Path, arguments: &[&OsStr]) -> Result<()> {
+        let paths = self.vm.paths;
         let output = File::create(paths.qemu_log()).trying(|| "cannot write QEMU's log")?;
         let stdin = File::open("/dev/null").trying(|| "cannot open /dev/null")?;
         // Nobody else starts one: this waits for those who just look.
         let life = lock(&paths.alive(), || {})?.into_file();
-        detached::spawn(Detached {
-            program: &self.qemu.program,
-            arguments: &arguments,
-            stdin,
-            output,
-            extra: life.into(),
-            keeps_environment: false,
-        })
-        .trying(|| format!("cannot start {}", self.qemu.program.display()))
+        detached::spawn(Detached { program, arguments, stdin, output, extra: life.into(), keeps_environment: false })
+            .trying(|| format!("cannot start {}", program.display()))
     }
 
     fn write_initramfs(&self) -> Result<()> {
@@ -184,12 +210,11 @@ impl Birth<'_> {
                 Some(Idle::Never) => None,
                 Some(Idle::Minutes(minutes)) => Some(minutes),
             },
+            program: program::identity(&self.program),
         })
     }
 
-    fn note_down(&self, accelerator: Accelerator) -> Result<Record> {
-        let paths = self.vm.paths;
-        let port = Monitor::connect(&paths.monitor(), MONITOR_PATIENCE)?.forwarded_port()?;
+    fn note_down(&self, port: Option<u16>, accelerator: Accelerator) -> Result<Record> {
         let record = Record {
             port,
             accelerator,
@@ -199,7 +224,7 @@ impl Birth<'_> {
             program: program::identity(&self.program),
             started_at_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         };
-        record.write(&paths.record())?;
+        record.write(&self.vm.paths.record())?;
         Ok(record)
     }
 }
@@ -214,6 +239,11 @@ fn last_words(what: String, paths: &VmPaths) -> Failure {
     let text = texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
     let failure = if text.is_empty() { Failure::new(what) } else { Failure::because(what, text) };
     failure.hint(told_in(paths))
+}
+
+fn too_long(socket: &Path) -> Failure {
+    Failure::new(format!("{} is too long for a socket", socket.display()))
+        .hint("name a shorter folder in DEVENV_HOME or XDG_RUNTIME_DIR")
 }
 
 fn told_in(paths: &VmPaths) -> String {

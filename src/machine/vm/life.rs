@@ -9,8 +9,9 @@ use super::qemu::{self, Qemu, System};
 use super::qmp::Monitor;
 use super::record::Record;
 use super::size::Size;
-use super::{birth, disk, program};
-use crate::model::vm::{GuestPack, VmSettings, VmState, VmStatus};
+use super::{birth, disk, framework, program};
+use crate::machine::ssh::Address;
+use crate::model::vm::{Driver, GuestPack, VmSettings, VmState, VmStatus};
 use crate::model::{Events, Failure, Result, VmPaths};
 use crate::sys::fs::{Lock, lock, make_folder, make_private_folder, remove_file_if_exists, remove_tree_if_exists};
 use std::time::Duration;
@@ -37,11 +38,18 @@ pub struct Vm<'a> {
 /// How to reach a VM that runs.
 #[derive(Clone)]
 pub struct Access {
-    /// On 127.0.0.1.
-    pub port: u16,
+    pub address: Address,
     pub keys: Keys,
     /// The guest runs another build of this program than the one that asks.
     pub is_outdated: bool,
+}
+
+/// What makes the machine.
+pub enum Means {
+    /// And the accelerator that is tried.
+    Qemu(Qemu, Choice),
+    /// Apple's Virtualization.framework. `note`: what the user should know of the choice.
+    Framework { note: Option<&'static str> },
 }
 
 impl Vm<'_> {
@@ -52,7 +60,7 @@ impl Vm<'_> {
     pub fn start(&self) -> Result<Access> {
         let _lock = self.lock()?;
         if let Some(record) = self.revive()? {
-            self.grow()?;
+            self.grow(&record)?;
             return self.access(&record);
         }
         self.events.step("starting the VM");
@@ -126,22 +134,34 @@ impl Vm<'_> {
             disk_used_bytes: disk.map_or(0, |(_, used_bytes)| used_bytes),
             accelerator: record.as_ref().map(|record| record.accelerator),
             pid: alive::pid(self.paths),
-            ssh_port: record.as_ref().map(|record| record.port),
+            ssh_port: record.as_ref().and_then(|record| record.port),
             started_at_s: record.as_ref().map(|record| record.started_at_s),
             kernel: record.map(|record| record.kernel),
         })
     }
 
-    /// QEMU on this computer, and the accelerator that the next start tries.
+    /// What would make the machine at the next start.
     ///
     /// # Errors
-    /// There is no QEMU, or it is too old.
-    pub fn means(&self) -> Result<(Qemu, Choice)> {
-        let system = System::own();
-        let qemu = qemu::find(Architecture::own()?, system, &self.paths.qemu_notes())?;
-        let broken = Verdict::read(&self.paths.verdict(), qemu.version);
-        let choice = accel::choose(self.settings.accelerator, system, accel::look(), broken.is_some());
-        Ok((qemu, choice))
+    /// There is no QEMU and nothing in its place, or it is too old.
+    pub fn means(&self) -> Result<Means> {
+        let (system, architecture) = (System::own(), Architecture::own()?);
+        let wish = self.settings.driver;
+        if wish == Some(Driver::Framework) {
+            return framework::check(system, architecture).map(|()| Means::Framework { note: None });
+        }
+        match qemu::find(architecture, system, &self.paths.qemu_notes()) {
+            Ok(qemu) => {
+                let broken = Verdict::read(&self.paths.verdict(), qemu.version);
+                let choice = accel::choose(self.settings.accelerator, system, accel::look(), broken.is_some());
+                Ok(Means::Qemu(qemu, choice))
+            }
+            Err(_) if wish.is_none() && framework::check(system, architecture).is_ok() => {
+                let note = "there is no QEMU: the VM is made by Virtualization.framework, which is experimental";
+                Ok(Means::Framework { note: Some(note) })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// The guest pack to use; fetched when this computer has none.
@@ -208,7 +228,11 @@ impl Vm<'_> {
     }
 
     /// Gives a running VM the disk that the settings ask for.
-    fn grow(&self) -> Result<()> {
+    fn grow(&self, record: &Record) -> Result<()> {
+        if record.port.is_none() {
+            // Virtualization.framework has no words for it: at the next start.
+            return Ok(());
+        }
         let Some(wanted_bytes) = self.settings.disk_bytes else { return Ok(()) };
         let has_bytes = disk::sizes(&self.paths.disk()).map_or(0, |(size_bytes, _)| size_bytes);
         if has_bytes < wanted_bytes {
@@ -237,7 +261,8 @@ impl Vm<'_> {
                 alive::kill(self.paths)?;
             }
         }
-        for file in [self.paths.record(), self.paths.monitor(), self.paths.initramfs()] {
+        let paths = self.paths;
+        for file in [paths.record(), paths.monitor(), paths.guest_socket(), paths.machine(), paths.initramfs()] {
             remove_file_if_exists(&file)?;
         }
         self.events.done("stopped the VM");
@@ -247,7 +272,7 @@ impl Vm<'_> {
     fn access(&self, record: &Record) -> Result<Access> {
         let own = std::fs::read(program::SELF).map(|content| program::identity(&content));
         Ok(Access {
-            port: record.port,
+            address: record.address(self.paths),
             keys: Keys::obtain(self.paths)?,
             is_outdated: own.is_ok_and(|own| own != record.program),
         })

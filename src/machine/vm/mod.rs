@@ -12,6 +12,8 @@ pub mod argv;
 mod birth;
 mod disk;
 pub mod framework;
+#[cfg(target_os = "macos")]
+pub mod framework_process;
 pub mod initramfs;
 pub mod keys;
 mod life;
@@ -25,4 +27,4 @@ mod size;
 mod stamp;
 mod tar;
 
-pub use life::{Access, Vm};
+pub use life::{Access, Means, Vm};

@@ -1,16 +1,19 @@
 //! How the running VM was started.
 
+use crate::machine::ssh::Address;
 use crate::model::vm::Accelerator;
-use crate::model::{Result, Trying};
+use crate::model::{Result, Trying, VmPaths};
 use crate::sys::fs::{read_if_exists, write_atomically};
 use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 /// Written when the guest is ready, removed before the next start: one that is there belongs to the QEMU that lives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Port of 127.0.0.1 that leads to the guest's SSH server.
-    pub port: u16,
+    /// Port of 127.0.0.1 that QEMU leads to the guest's SSH server; `None`: Virtualization.framework made the machine, and a
+    /// socket leads there (`VmPaths::guest_socket`).
+    pub port: Option<u16>,
     pub accelerator: Accelerator,
     pub cpus: u32,
     pub memory_bytes: u64,
@@ -23,6 +26,14 @@ pub struct Record {
 }
 
 impl Record {
+    /// Where the guest's SSH server is reached.
+    pub fn address(&self, paths: &VmPaths) -> Address {
+        match self.port {
+            Some(port) => Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+            None => Address::Unix(paths.guest_socket()),
+        }
+    }
+
     /// The record at `path`; `None` when there is none, or none that can be understood.
     ///
     /// # Errors

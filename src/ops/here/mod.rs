@@ -32,7 +32,7 @@ pub use images::{image_import, image_list, image_prune, image_pull, image_remove
 pub use life::{down, restart, start, stop};
 pub use logs::logs;
 pub use oci::{oci, oci_log};
-pub use status::{any_runs, list, status};
+pub use status::{list, running, status};
 pub use sync::sync;
 pub use tree::{keep_tree, tree_of};
 pub use up::up;

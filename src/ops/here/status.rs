@@ -2,7 +2,7 @@
 
 use super::making;
 use super::site::{Computer, KnownBox, Site};
-use crate::model::status::{BoxState, BoxStatus, ProjectListed, Status};
+use crate::model::status::{BoxState, BoxStatus, ProjectListed, ProjectRunning, Status};
 use crate::model::{BoxName, BoxWanted, Project, Result};
 use crate::ops::Context;
 use crate::state::record::project_ids;
@@ -77,12 +77,24 @@ fn known_box(site: &Site, name: &BoxName, known: &KnownBox, project: Option<&Pro
     }
 }
 
-/// Whether any box of this user runs.
+/// The boxes of this user that run.
 ///
 /// # Errors
 /// The records cannot be read.
-pub fn any_runs() -> Result<bool> {
-    Ok(projects(&Computer::look(None)?)?.iter().any(|project| project.running > 0))
+pub fn running() -> Result<Vec<ProjectRunning>> {
+    let layout = Computer::look(None)?.layout;
+    let mut found = Vec::new();
+    for id in project_ids(&layout.projects())? {
+        let paths = layout.project(&id);
+        let Some(record) = ProjectRecord::read(&paths)? else { continue };
+        let boxes = super::site::boxes_of(&paths)?;
+        let boxes = boxes.iter().filter(|(_, known)| known.is_running());
+        let boxes: Vec<String> = boxes.map(|(name, _)| name.to_string()).collect();
+        if !boxes.is_empty() {
+            found.push(ProjectRunning { project: record.name, path: record.folder, boxes });
+        }
+    }
+    Ok(found)
 }
 
 /// Every project of this user of which anything is left.

@@ -1,18 +1,24 @@
 //! `devenv vm …`: the managed VM itself.
 
+use super::call::call;
+use super::far::Far;
 use crate::image::artifact;
 use crate::machine::ssh::{self, SshLine};
-use crate::machine::vm::{Access, Vm};
-use crate::model::status::{Finding, Level};
+use crate::machine::vm::{Access, Means, Vm};
+use crate::model::call::{Caller, Verb};
+use crate::model::event::Unheard;
+use crate::model::status::{Finding, Level, ProjectRunning};
 use crate::model::vm::{Accelerator, GuestPack, VmStatus};
 use crate::model::{Events, Failure, ImageReference, Result};
 use crate::ops::Context;
 use crate::ops::place::Origin;
 use crate::sys::environment::variable;
 use crate::sys::runtime;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::sink;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Has the VM run.
 ///
@@ -47,6 +53,20 @@ pub fn status(context: &Context) -> Result<VmStatus> {
 /// It does not end, or something cannot be removed.
 pub fn remove(context: &Context) -> Result<()> {
     on_vm(context, |vm| vm.remove())
+}
+
+/// What runs in the VM, of every project; nothing when it does not run or does not answer.
+///
+/// # Errors
+/// What its guest says makes no sense, or it runs another version of this program.
+pub fn boxes(context: &Context) -> Result<Vec<ProjectRunning>> {
+    let Some(access) = on_vm(context, |vm| vm.running())? else { return Ok(Vec::new()) };
+    let caller = Caller { folder: context.folder.clone(), ..Caller::default() };
+    let (_held, mut interrupt) = watch::channel(false);
+    in_time(async {
+        let far = Far::Own(Arc::new(line(&access).await?));
+        call(&far, caller, Verb::Running, &Unheard, &mut sink(), &mut interrupt).await
+    })
 }
 
 /// How to reach the VM, which is started when it does not run.
@@ -99,8 +119,7 @@ fn on_vm_of<T>(origin: &Origin, events: &dyn Events, act: impl FnOnce(&Vm) -> Re
 /// # Errors
 /// It does not answer, or is not the one that was started.
 pub async fn line(access: &Access) -> Result<SshLine> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, access.port));
-    ssh::connect(address, &access.keys.client, access.keys.host.public_key()).await
+    ssh::connect(&access.address, &access.keys.client, access.keys.host.public_key()).await
 }
 
 /// What `doctor` has to say of QEMU and of what runs the guest's instructions.
@@ -108,8 +127,15 @@ pub async fn line(access: &Access) -> Result<SshLine> {
 /// # Errors
 /// There is no QEMU, or it is too old.
 pub fn findings(context: &Context) -> Result<Vec<Finding>> {
-    let (qemu, choice) = on_vm(context, |vm| vm.means())?;
     let finding = |level, topic: &str, found, fix| Finding { level, topic: topic.into(), found, fix };
+    let (qemu, choice) = match on_vm(context, |vm| vm.means())? {
+        Means::Qemu(qemu, choice) => (qemu, choice),
+        Means::Framework { .. } => {
+            let found = "Virtualization.framework, which is experimental".to_owned();
+            let fix = Some("`brew install qemu`".to_owned());
+            return Ok(vec![finding(Level::Limited, "virtual machine", found, fix)]);
+        }
+    };
     let speed = match choice.accelerator {
         Accelerator::Tcg => {
             let found = "tcg: the VM is emulated, which is several times slower".to_owned();

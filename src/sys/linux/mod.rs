@@ -38,4 +38,5 @@ pub mod udp;
 pub mod uevent;
 pub mod unix;
 pub mod userns;
+pub mod vsock;
 pub mod watch;

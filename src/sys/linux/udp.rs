@@ -1,10 +1,24 @@
-//! Datagrams of a connected socket, and the news that nobody listened.
+//! Datagrams: to everybody, and of a connected socket with the news that nobody listened.
 
 use super::socket;
 use crate::sys::datagram::with_room;
+use socket2::{Domain, Socket, Type};
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+
+/// A socket on `port` that sends to and hears everybody on `interface`, also before that has an address.
+///
+/// # Errors
+/// There is no such interface, or the port is taken.
+pub fn broadcaster(interface: &str, port: u16) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    socket.set_broadcast(true)?;
+    socket.bind_device(Some(interface.as_bytes()))?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
+    Ok(socket.into())
+}
 
 /// Waits for a datagram of `from`, or for the news that one sent before found nobody, which the kernel reports as an
 /// error and not as something to read.

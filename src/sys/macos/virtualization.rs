@@ -17,12 +17,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 
-/// Runs `machine` until its guest ends. `started` is called once it runs.
+/// Runs `machine` until its guest ends.
 ///
 /// # Errors
 /// The framework refuses it (the program is not signed for it, too much memory, a file is missing), or it ended by a
 /// fault of its own.
-pub fn run(machine: &VirtualMachine, started: impl FnOnce()) -> Result<()> {
+pub fn run(machine: &VirtualMachine) -> Result<()> {
     let listener =
         UnixListener::bind(&machine.socket).trying(|| format!("cannot listen at {}", machine.socket.display()))?;
     let configuration = configuration(machine)?;
@@ -40,7 +40,6 @@ pub fn run(machine: &VirtualMachine, started: impl FnOnce()) -> Result<()> {
     let starting = running.clone();
     queue.exec_async(move || starting.start(tells));
     told.recv().unwrap_or_else(|_| Err(Failure::new("the virtual machine ended before it began")))?;
-    started();
     let port = machine.guest_port;
     std::thread::spawn(move || accept(&listener, &queue, &running, port));
     ended.recv().unwrap_or(Ok(()))
