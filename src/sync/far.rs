@@ -23,7 +23,9 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
     let Some(theirs) = receive::<Hello>(&mut stream).await? else { return Ok(()) };
     make_folder(&root)?;
     let replica = Replica::identity(&state)?;
-    send(&mut stream, &Hello { protocol: PROTOCOL, ignore: Vec::new(), replica }, false).await?;
+    // A file system that cannot be asked cannot be written either, which is told when it is opened.
+    let rules = Replica::rules(&root, &state).unwrap_or_default();
+    send(&mut stream, &Hello { protocol: PROTOCOL, ignore: Vec::new(), replica, rules }, false).await?;
     check_protocol(&theirs)?;
     let (tells, mut told) = mpsc::channel::<Tell>(TELLS_WAITING);
     let (asks, work) = std::sync::mpsc::channel::<Work>();
