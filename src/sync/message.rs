@@ -2,6 +2,7 @@
 //! this process and the one at the far end, are spoken to in these words only.
 
 use super::chunks::Chunk;
+use super::names::Rules;
 use super::path::{Blob, TreePath};
 use super::tree::{Change, Hash, Leaf};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ pub struct Hello {
     pub ignore: Vec<String>,
     /// Names this copy of the tree: another one has other history. Drawn when its state folder is first used.
     pub replica: [u8; 16],
+    /// What the file system of this side makes of names; only the far side's counts.
+    pub rules: Rules,
 }
 
 /// A number by which an answer finds its question.
@@ -80,6 +83,8 @@ pub enum Body {
     Staged,
     /// A file of the same content is (or was a moment ago) in the receiver's own tree.
     Own(TreePath),
+    /// It stands there already under this name of the same folder, which is the same to this file system.
+    Renamed(TreePath),
 }
 
 /// From a replica.
