@@ -14,7 +14,7 @@ use crate::model::{Events, Failure, RemoteHost, Result, Trying};
 use crate::sys::child::Complaint;
 use crate::sys::pipe_outlet::PipeOutlet;
 use crate::sys::stream::Stream;
-use crate::sys::{command, fs, mux};
+use crate::sys::{command, fs, mux, unix};
 use explain::needs_a_person;
 use futures_util::future::BoxFuture;
 use session::{Session, Trouble};
@@ -76,8 +76,9 @@ pub async fn connect(remote: &RemoteHost, access: &Access<'_>) -> Result<RemoteL
             |command: &str| session_arguments(remote, &known.settings, &known.defaults, control.as_ref(), command);
         session::begin(remote, arguments, patience, &programs, access.events).await
     };
-    let mut begun = begin(if known.socket.exists() { session::KEPT_PATIENCE } else { session::PATIENCE }).await;
-    if matches!(begun, Err(Trouble::Silent(_))) && known.socket.exists() {
+    let is_kept = unix::connect(&known.socket).is_ok();
+    let mut begun = begin(if is_kept { session::KEPT_PATIENCE } else { session::PATIENCE }).await;
+    if is_kept && matches!(begun, Err(Trouble::Silent(_))) {
         // Its other end has gone without a word, as after a sleep: nobody shall wait for it again.
         fs::remove_file_if_exists(&known.socket)?;
         begun = begin(session::PATIENCE).await;
