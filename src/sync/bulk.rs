@@ -1,27 +1,117 @@
 //! Large files travel in pieces, a few at a time, so that an edit beside them does not wait; what arrived before a cut
-//! is not sent again.
+//! is not sent again, and what the receiver has in the file that is replaced is not sent at all.
 
+use super::chunks::{CUT_FROM_BYTES, Chunk, average_bytes};
 use super::controller::{Controller, Flight};
+use super::delta::{Delta, Part};
 use super::issue::{content_of, order};
 use super::message::{Ask, Body, Ticket};
-use super::path::Blob;
-use super::reconcile::Side;
+use super::path::{Blob, TreePath};
+use super::reconcile::{Side, Step};
+use super::tree::Leaf;
+use std::collections::VecDeque;
 
 /// One piece.
 const PIECE_BYTES: u64 = 256 << 10;
-/// Pieces of one file under way.
-const MOST_PIECES: u64 = 8;
+/// Of one file, sent and not yet written.
+const MOST_SENT_BYTES: u64 = 2 << 20;
+/// What the receiver copies by one ask, …
+const COPY_BYTES: u64 = 2 << 20;
+/// … and what it has to write in all before it is asked for more.
+const MOST_ASKED_BYTES: u64 = 16 << 20;
 /// Files under way at a time.
 const MOST_FILES: usize = 2;
 
 /// A large file under way.
 pub(super) struct Bulk {
     pub(super) to: Side,
-    pub(super) size_bytes: u64,
-    /// Asked of the sender so far, and written by the receiver.
-    asked_bytes: u64,
-    sent_bytes: u64,
+    size_bytes: u64,
+    /// What the receiver had of it at the beginning, once that is known.
+    have: Option<u64>,
+    /// Up to where it is known what comes from where; none: all that is left is sent.
+    planned_bytes: u64,
+    delta: Option<Delta>,
     written_bytes: u64,
+    /// Parts that nobody was asked for yet.
+    parts: VecDeque<Part>,
+    /// Parts that were asked for and are not written yet, in the order of the file.
+    asked: VecDeque<Part>,
+    /// So many of them, the first ones, the receiver was told of.
+    told: usize,
+    asked_bytes: u64,
+    /// What the sender sends of these.
+    sent_bytes: u64,
+}
+
+impl Bulk {
+    fn new(to: Side, size_bytes: u64, delta: Option<Delta>) -> Bulk {
+        let (parts, asked) = (VecDeque::new(), VecDeque::new());
+        let (have, planned_bytes, written_bytes, told, asked_bytes, sent_bytes) = (None, 0, 0, 0, 0, 0);
+        Bulk { to, size_bytes, have, planned_bytes, delta, written_bytes, parts, asked, told, asked_bytes, sent_bytes }
+    }
+
+    fn plan(&mut self, have: u64) {
+        let parts = match &mut self.delta {
+            Some(delta) => delta.parts(have),
+            None if self.planned_bytes == self.size_bytes => return,
+            None => {
+                let (offset, length) = (self.planned_bytes, self.size_bytes - self.planned_bytes);
+                vec![Part { own: None, offset, length }]
+            }
+        };
+        self.planned_bytes += parts.iter().map(|part| part.length).sum::<u64>();
+        self.parts.extend(parts);
+        if self.planned_bytes == self.size_bytes {
+            self.delta = None;
+        }
+    }
+
+    /// What may be asked for now.
+    fn next_part(&mut self) -> Option<Part> {
+        let next = self.parts.front_mut()?;
+        let is_sent = next.own.is_none();
+        if self.asked_bytes >= MOST_ASKED_BYTES || (is_sent && self.sent_bytes >= MOST_SENT_BYTES) {
+            return None;
+        }
+        let length = next.length.min(if is_sent { PIECE_BYTES } else { COPY_BYTES });
+        let part = Part { length, ..*next };
+        *next =
+            Part { own: next.own.map(|own| own + length), offset: next.offset + length, length: next.length - length };
+        if next.length == 0 {
+            self.parts.pop_front();
+        }
+        self.asked_bytes += length;
+        self.sent_bytes += if is_sent { length } else { 0 };
+        self.asked.push_back(part);
+        Some(part)
+    }
+
+    /// What the receiver copies next, until a piece has to come.
+    fn copies(&mut self, ticket: Ticket, path: &TreePath) -> Vec<Ask> {
+        let mut copies = Vec::new();
+        while let Some(Part { own: Some(offset), length, .. }) = self.asked.get(self.told) {
+            copies.push(Ask::Copy { ticket, path: path.clone(), offset: *offset, length: *length });
+            self.told += 1;
+        }
+        copies
+    }
+
+    fn note_written(&mut self) {
+        let Some(told) = self.told.checked_sub(1) else { return };
+        let Some(part) = self.asked.pop_front() else { return };
+        self.told = told;
+        self.written_bytes += part.length;
+        self.asked_bytes -= part.length;
+        self.sent_bytes -= if part.own.is_none() { part.length } else { 0 };
+    }
+}
+
+/// The size of the file that is replaced, when what is new in the other is worth finding.
+fn old_bytes(step: &Step, size_bytes: u64) -> Option<u64> {
+    match &step.old {
+        Some(Leaf::File(old)) if old.size_bytes.min(size_bytes) >= CUT_FROM_BYTES => Some(old.size_bytes),
+        _ => None,
+    }
 }
 
 impl Controller {
@@ -31,9 +121,17 @@ impl Controller {
             let Some(file) = content_of(&step).copied() else { continue };
             let ticket = self.ticket();
             let size_bytes = file.size_bytes;
-            self.bulk.insert(ticket, Bulk { to, size_bytes, asked_bytes: 0, sent_bytes: 0, written_bytes: 0 });
-            self.fly(ticket, Flight { to, step, bytes: 0, doing: false, alone: false });
             self.ask(to, Ask::Begin { ticket, hash: file.hash, size_bytes });
+            // What was put together wrongly once is sent whole.
+            let old = old_bytes(&step, size_bytes).filter(|_| !self.not_own.contains(&step.path));
+            if old.is_some() {
+                for side in [to, to.other()] {
+                    let (path, average_bytes) = (step.path.clone(), average_bytes(size_bytes));
+                    self.ask(side, Ask::Cut { ticket, path, average_bytes });
+                }
+            }
+            self.bulk.insert(ticket, Bulk::new(to, size_bytes, old.map(|old| Delta::new(old, size_bytes))));
+            self.fly(ticket, Flight { to, step, bytes: 0, doing: false, alone: false });
         }
     }
 
@@ -41,57 +139,80 @@ impl Controller {
     pub(super) fn begun(&mut self, ticket: Ticket, have: u64) {
         if let Some(bulk) = self.bulk.get_mut(&ticket) {
             let have = have.min(bulk.size_bytes);
-            (bulk.asked_bytes, bulk.sent_bytes, bulk.written_bytes) = (have, have, have);
-            self.ask_pieces(ticket);
+            (bulk.have, bulk.planned_bytes, bulk.written_bytes) = (Some(have), have, have);
+            self.go_on(ticket);
         }
     }
 
-    fn ask_pieces(&mut self, ticket: Ticket) {
-        let (Some(bulk), Some(flight)) = (self.bulk.get_mut(&ticket), self.flights.get_mut(&ticket)) else { return };
-        let from = bulk.to.other();
-        let mut asks = Vec::new();
-        while bulk.asked_bytes < bulk.size_bytes && bulk.asked_bytes - bulk.written_bytes < MOST_PIECES * PIECE_BYTES {
-            let length = PIECE_BYTES.min(bulk.size_bytes - bulk.asked_bytes);
-            let path = flight.step.path.clone();
-            asks.push(Ask::ReadPiece { ticket, path, offset: bulk.asked_bytes, length: length as u32 });
-            bulk.asked_bytes += length;
+    /// One of both sides tells of what its file consists; `None`: it cannot be read.
+    pub(super) fn chunks(&mut self, side: Side, ticket: Ticket, chunks: Option<Vec<Chunk>>, last: bool) {
+        let Some(bulk) = self.bulk.get_mut(&ticket) else { return };
+        let (Some(delta), average) = (&mut bulk.delta, average_bytes(bulk.size_bytes)) else { return };
+        let taken = match chunks {
+            Some(chunks) if side == bulk.to => delta.add_old(&chunks, last, average).is_ok(),
+            Some(chunks) => delta.add_new(chunks, last, average).is_ok(),
+            None => false,
+        };
+        if !taken {
+            bulk.delta = None;
         }
-        let to = bulk.to;
+        self.go_on(ticket);
+    }
+
+    fn go_on(&mut self, ticket: Ticket) {
+        let (Some(bulk), Some(flight)) = (self.bulk.get_mut(&ticket), self.flights.get_mut(&ticket)) else { return };
+        let Some(have) = bulk.have else { return };
+        bulk.plan(have);
+        let (to, path) = (bulk.to, &flight.step.path);
+        let mut asks = Vec::new();
+        while let Some(Part { own, offset, length }) = bulk.next_part() {
+            if own.is_none() {
+                asks.push((to.other(), Ask::ReadPiece { ticket, path: path.clone(), offset, length: length as u32 }));
+            }
+        }
+        asks.extend(bulk.copies(ticket, path).into_iter().map(|ask| (to, ask)));
         if bulk.written_bytes == bulk.size_bytes && !flight.doing {
             flight.doing = true;
-            let order = order(ticket, &flight.step, Body::Staged);
-            self.ask(to, Ask::Do(vec![order]));
+            asks.push((to, Ask::Do(vec![order(ticket, &flight.step, Body::Staged)])));
         }
-        for ask in asks {
-            self.ask(from, ask);
+        for (side, ask) in asks {
+            self.ask(side, ask);
         }
     }
 
     /// A piece came: on to the receiver.
     pub(super) fn piece(&mut self, ticket: Ticket, data: Option<Blob>) {
-        let Some(bulk) = self.bulk.get_mut(&ticket) else { return };
-        let (to, wanted) = (bulk.to, PIECE_BYTES.min(bulk.size_bytes - bulk.sent_bytes));
-        bulk.sent_bytes += wanted;
+        let (Some(bulk), Some(flight)) = (self.bulk.get_mut(&ticket), self.flights.get(&ticket)) else { return };
         // Pieces come in order; a shorter one means that the file is not what it was.
-        match data.filter(|data| data.0.len() as u64 == wanted && wanted > 0) {
-            Some(data) => self.ask(to, Ask::Piece { ticket, data }),
-            None => self.abandon(ticket),
+        let wanted = bulk.asked.get(bulk.told).filter(|part| part.own.is_none()).map(|part| part.length);
+        let Some(data) = data.filter(|data| Some(data.0.len() as u64) == wanted) else { return self.abandon(ticket) };
+        let to = bulk.to;
+        bulk.told += 1;
+        let mut asks = vec![Ask::Piece { ticket, data }];
+        asks.extend(bulk.copies(ticket, &flight.step.path));
+        for ask in asks {
+            self.ask(to, ask);
         }
     }
 
     /// The file changed while it was sent.
     fn abandon(&mut self, ticket: Ticket) {
-        let Some(bulk) = self.bulk.remove(&ticket) else { return };
-        self.ask(bulk.to, Ask::Abandon { ticket, keep: false });
+        if self.bulk.remove(&ticket).is_none() {
+            return;
+        }
+        for side in [Side::Here, Side::There] {
+            self.ask(side, Ask::Abandon { ticket, keep: false });
+        }
         if let Some(flight) = self.land(ticket) {
             self.stall(flight.to, flight.step.path, None);
         }
     }
 
-    pub(super) fn written(&mut self, ticket: Ticket, length: u64) {
+    /// The receiver wrote the next part.
+    pub(super) fn written(&mut self, ticket: Ticket) {
         if let Some(bulk) = self.bulk.get_mut(&ticket) {
-            bulk.written_bytes = (bulk.written_bytes + length).min(bulk.asked_bytes);
-            self.ask_pieces(ticket);
+            bulk.note_written();
+            self.go_on(ticket);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Knows both trees and what they last agreed on, plans rounds, and sees them through.
 
 use super::bulk::Bulk;
+use super::fitting::Clash;
 use super::flushing::refuse;
 use super::guard::Guard;
 use super::link::{Link, connect};
 use super::message::{Ask, Tell, Ticket};
+use super::names::Rules;
 use super::path::TreePath;
 use super::patterns::Patterns;
 use super::reconcile::{Side, Step};
@@ -55,13 +57,23 @@ pub(super) struct Known {
     pub(super) incoming: Option<Node>,
     pub(super) lost: Option<String>,
     pub(super) settled: bool,
+    /// What its file system makes of names.
+    pub(super) rules: Rules,
     /// At least so many entries have been told since they were last counted.
     pub(super) entries: u64,
 }
 
 impl Default for Known {
     fn default() -> Known {
-        Known { tree: Node::folder(), ready: false, incoming: None, lost: None, settled: true, entries: 0 }
+        Known {
+            tree: Node::folder(),
+            ready: false,
+            incoming: None,
+            lost: None,
+            settled: true,
+            rules: Rules::default(),
+            entries: 0,
+        }
     }
 }
 
@@ -127,6 +139,8 @@ pub struct Controller {
     /// The last plan was made while steps were under way.
     pub(super) stale: bool,
     pub(super) conflicts: Vec<TreePath>,
+    /// What cannot be made on a side because of its name.
+    pub(super) clashes: Vec<(Side, Clash)>,
     pub(super) paused: bool,
     pub(super) guard: Guard,
     pub(super) notes: Vec<String>,
@@ -221,6 +235,7 @@ impl Controller {
             replan: false,
             stale: false,
             conflicts: Vec::new(),
+            clashes: Vec::new(),
             paused: false,
             guard: Guard::default(),
             notes: Vec::new(),
@@ -325,6 +340,7 @@ impl Controller {
                     self.guard.hold(format!("{} is another folder than it was", root.display()));
                     self.root_inode = Some(replica.inode);
                 }
+                self.here.rules = replica.rules;
                 let (asks, work) = std::sync::mpsc::channel();
                 let worker = Worker::new(replica, tells.clone(), asks.clone());
                 self.worker = Some(tokio::task::spawn_blocking(move || worker.run(work)));
@@ -367,6 +383,7 @@ impl Controller {
                 if self.far_replica.replace(link.replica) != Some(link.replica) {
                     self.save();
                 }
+                self.there.rules = link.rules;
                 self.link = Some(link);
                 self.there.lost = None;
                 self.scan(Side::There);
@@ -392,7 +409,7 @@ impl Controller {
             self.flights.iter().filter(|(_, f)| !(f.to == Side::Here && f.doing)).map(|(ticket, _)| *ticket).collect();
         for ticket in lost {
             self.land(ticket);
-            if self.bulk.remove(&ticket).is_some_and(|bulk| bulk.to == Side::Here) {
+            if self.bulk.remove(&ticket).is_some() {
                 self.ask(Side::Here, Ask::Abandon { ticket, keep: true });
             }
         }

@@ -2,7 +2,7 @@
 
 use super::message::{Ask, Hello, PROTOCOL, Tell};
 use super::replica::{Owner, Replica};
-use super::wire::{receive, send};
+use super::wire::{Pace, receive, send};
 use super::worker::{Work, Worker};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::fs::make_folder;
@@ -23,7 +23,9 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
     let Some(theirs) = receive::<Hello>(&mut stream).await? else { return Ok(()) };
     make_folder(&root)?;
     let replica = Replica::identity(&state)?;
-    send(&mut stream, &Hello { protocol: PROTOCOL, ignore: Vec::new(), replica }, false).await?;
+    // A file system that cannot be asked cannot be written either, which is told when it is opened.
+    let rules = Replica::rules(&root, &state).unwrap_or_default();
+    send(&mut stream, &Hello { protocol: PROTOCOL, ignore: Vec::new(), replica, rules }, false).await?;
     check_protocol(&theirs)?;
     let (tells, mut told) = mpsc::channel::<Tell>(TELLS_WAITING);
     let (asks, work) = std::sync::mpsc::channel::<Work>();
@@ -50,8 +52,9 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
         Ok(())
     };
     let writing = async {
+        let mut pace = Pace::default();
         while let Some(tell) = told.recv().await {
-            send(&mut to, &tell, false).await?;
+            pace.send(&mut to, &tell).await?;
         }
         Ok(())
     };

@@ -1,12 +1,14 @@
 //! What the controller asks of a replica (the keeper of one tree) and what a replica tells. Both replicas, the one in
 //! this process and the one at the far end, are spoken to in these words only.
 
+use super::chunks::Chunk;
+use super::names::Rules;
 use super::path::{Blob, TreePath};
 use super::tree::{Change, Hash, Leaf};
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older program would misread.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What stands first on the stream, from each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,8 @@ pub struct Hello {
     pub ignore: Vec<String>,
     /// Names this copy of the tree: another one has other history. Drawn when its state folder is first used.
     pub replica: [u8; 16],
+    /// What the file system of this side makes of names; only the far side's counts.
+    pub rules: Rules,
 }
 
 /// A number by which an answer finds its question.
@@ -36,6 +40,10 @@ pub enum Ask {
     Begin { ticket: Ticket, hash: Hash, size_bytes: u64 },
     /// The next piece.
     Piece { ticket: Ticket, data: Blob },
+    /// The next piece is in a file of the receiver's own tree.
+    Copy { ticket: Ticket, path: TreePath, offset: u64, length: u64 },
+    /// Of which chunks does this file consist?
+    Cut { ticket: Ticket, path: TreePath, average_bytes: u32 },
     /// It will not be finished now; what came may be of use later, or not.
     Abandon { ticket: Ticket, keep: bool },
     /// Look at everything that changed until now, tell it, then answer.
@@ -75,6 +83,8 @@ pub enum Body {
     Staged,
     /// A file of the same content is (or was a moment ago) in the receiver's own tree.
     Own(TreePath),
+    /// It stands there already under this name of the same folder, which is the same to this file system.
+    Renamed(TreePath),
 }
 
 /// From a replica.
@@ -103,10 +113,15 @@ pub enum Tell {
         ticket: Ticket,
         have: u64,
     },
-    /// A piece was written.
+    /// A piece was written, or cannot be; then the end says so.
     Written {
         ticket: Ticket,
-        length: u64,
+    },
+    /// The next chunks of a file; `None`: it cannot be read.
+    Chunks {
+        ticket: Ticket,
+        chunks: Option<Vec<Chunk>>,
+        last: bool,
     },
     Barrier {
         ticket: Ticket,

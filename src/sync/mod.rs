@@ -6,16 +6,22 @@
 
 mod apply;
 mod bulk;
+mod chunks;
 mod commands;
 mod controller;
+mod delta;
 pub mod far;
+mod fitting;
 mod flushing;
 mod git;
 mod guard;
 mod hearing;
+mod holes;
 mod issue;
 mod link;
 mod message;
+mod modes;
+mod names;
 mod one_way;
 mod path;
 mod patterns;

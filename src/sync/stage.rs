@@ -1,6 +1,7 @@
 //! Files on their way into the tree: written aside, checked, and only then put in place.
 
 use super::apply::Not;
+use super::holes;
 use super::message::{Body, Order};
 use super::path::TreePath;
 use super::replica::Replica;
@@ -41,7 +42,7 @@ impl Replica {
             }
         };
         let ready = match leaf {
-            Leaf::Link(target) => self.stage.make_link(&name, &target.0).map(|()| None).map_err(Not::from),
+            Leaf::Link(target) => self.stage.make_link(&name, &target.0).map(|()| None).map_err(without_links),
             Leaf::File(file) => self.fill(&name, order, file, staged.is_some()).map(Some),
             Leaf::Folder => Err(Not::Refused),
         };
@@ -62,12 +63,12 @@ impl Replica {
                     return Err(Not::Refused);
                 }
                 let mut file = self.stage.create(name)?;
-                file.write_all(&content.0)?;
+                holes::write(&mut file, &content.0)?;
                 file
             }
             Body::Staged if came_in_pieces => self.stage.read(name)?,
             Body::Own(path) => self.copy_own(name, path, wanted)?,
-            Body::Staged | Body::None => return Err(Not::NeedsContent),
+            Body::Staged | Body::Renamed(_) | Body::None => return Err(Not::NeedsContent),
         };
         set_mode(&file, wanted.mode)?;
         // A new file keeps its time. One that is replaced gets the time of now, by this side's clock: a build that runs
@@ -89,8 +90,9 @@ impl Replica {
         };
         let Some(mut from) = from.or_else(|| self.trash.find(&wanted.hash)) else { return Err(Not::NeedsContent) };
         let mut to = self.stage.create(name)?;
-        let hash = copy_hashing(&mut from, &mut to, u64::MAX, blake3::Hasher::new())?.1.finalize();
-        if *hash.as_bytes() != wanted.hash {
+        let mut hasher = blake3::Hasher::new();
+        copy_hashing(&mut from, &mut holes::Holed(&mut to), u64::MAX, &mut hasher)?;
+        if *hasher.finalize().as_bytes() != wanted.hash {
             drop(to);
             self.stage.unlink(name)?;
             return Err(Not::NeedsContent);
@@ -118,7 +120,8 @@ impl Replica {
             file.set_len(0)?;
             have = 0;
         }
-        let (_, hasher) = copy_hashing(&mut file, &mut io::sink(), have, blake3::Hasher::new())?;
+        let mut hasher = blake3::Hasher::new();
+        copy_hashing(&mut file, &mut io::sink(), have, &mut hasher)?;
         Ok(Growing { file, name, hash, hasher, have_bytes: have, size_bytes })
     }
 
@@ -155,23 +158,49 @@ impl Growing {
     /// # Errors
     /// The disk is full, or the file is longer than was announced.
     pub fn add(&mut self, data: &[u8]) -> io::Result<()> {
-        if self.have_bytes + data.len() as u64 > self.size_bytes {
-            return Err(io::Error::other("more came than was announced"));
-        }
-        self.file.write_all(data)?;
+        self.expect(data.len() as u64)?;
+        holes::write(&mut self.file, data)?;
         self.hasher.update(data);
         self.have_bytes += data.len() as u64;
         Ok(())
     }
+
+    /// Adds what comes next in `from`.
+    ///
+    /// # Errors
+    /// The disk is full, there is less, or the file is longer than was announced.
+    pub fn copy(&mut self, from: &mut fs::File, length: u64) -> io::Result<()> {
+        self.expect(length)?;
+        let copied = copy_hashing(from, &mut holes::Holed(&mut self.file), length, &mut self.hasher)?;
+        self.have_bytes += copied;
+        if copied == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn expect(&self, more: u64) -> io::Result<()> {
+        match self.size_bytes.checked_sub(self.have_bytes) {
+            Some(left) if more <= left => Ok(()),
+            _ => Err(io::Error::other("more came than was announced")),
+        }
+    }
 }
 
-/// Copies up to `length` bytes and takes them into the hash.
+/// Says what FAT means by refusing a link.
+fn without_links(error: io::Error) -> Not {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
+            Not::Failed(io::Error::other("its file system has no symlinks"))
+        }
+        _ => Not::from(error),
+    }
+}
+
+/// Copies up to `length` bytes and takes them into the hash. Returns how many.
 fn copy_hashing(
     from: &mut impl Read,
     to: &mut impl Write,
     length: u64,
-    mut hasher: blake3::Hasher,
-) -> io::Result<(u64, blake3::Hasher)> {
+    hasher: &mut blake3::Hasher,
+) -> io::Result<u64> {
     let mut buffer = vec![0; COPY_BYTES.min(usize::try_from(length).unwrap_or(COPY_BYTES)).max(1)];
     let mut left = length;
     while left > 0 {
@@ -186,5 +215,5 @@ fn copy_hashing(
         hasher.update(&buffer[..read]);
         left -= read as u64;
     }
-    Ok((length - left, hasher))
+    Ok(length - left)
 }

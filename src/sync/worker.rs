@@ -1,5 +1,6 @@
 //! The thread that a replica works in: takes what is asked, in order, and tells.
 
+use super::chunks::Cutting;
 use super::message::{Ask, Body, Order, Outcome, ReadFile, Tell, Ticket};
 use super::path::{Blob, TreePath};
 use super::replica::{Replica, digest};
@@ -9,8 +10,9 @@ use super::store::{Listed, load, save};
 use super::tree::{Change, Hash, Leaf, Node, Now, differences};
 use super::watch::Watch;
 use crate::model::Result;
-use std::collections::HashMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
@@ -53,6 +55,8 @@ pub struct Worker {
     read_at: Instant,
     tells: Sender<Tell>,
     growing: HashMap<Ticket, Growing>,
+    /// Files whose chunks were asked for: cut when there is nothing else to do.
+    cutting: VecDeque<(Ticket, Cutting)>,
     /// Something was written since the last `Settle`.
     dirty: bool,
 }
@@ -80,6 +84,7 @@ impl Worker {
             read_at: Instant::now() + READ_UNWATCHED,
             tells,
             growing: HashMap::new(),
+            cutting: VecDeque::new(),
             dirty: false,
         }
     }
@@ -88,9 +93,11 @@ impl Worker {
     pub fn run(mut self, work: Receiver<Work>) {
         loop {
             let wait = self.next_time().saturating_duration_since(Instant::now());
+            let wait = if self.cutting.is_empty() { wait } else { Duration::ZERO };
             let went = match work.recv_timeout(wait) {
                 Ok(Work::Ask(ask)) => self.answer(ask),
-                Ok(Work::Touched) | Err(RecvTimeoutError::Timeout) => Ok(()),
+                Ok(Work::Touched) => Ok(()),
+                Err(RecvTimeoutError::Timeout) => self.cut(),
                 Ok(Work::End) | Err(RecvTimeoutError::Disconnected) => break,
             };
             if went.and_then(|()| self.look_around()).is_err() {
@@ -137,7 +144,7 @@ impl Worker {
         }
         let mut changes = Vec::new();
         let mut covered: Option<TreePath> = None;
-        self.replica.near = None;
+        self.replica.forget_near();
         for (path, whole) in dirty.paths {
             if covered.as_ref().is_some_and(|above| path.is_within(above)) {
                 continue;
@@ -157,7 +164,7 @@ impl Worker {
             }
             covered = whole.then_some(path).or(covered);
         }
-        self.replica.near = None;
+        self.replica.forget_near();
         self.tell_changes(changes)
     }
 
@@ -193,16 +200,19 @@ impl Worker {
                 };
                 self.tell(Tell::Begun { ticket, have })
             }
-            Ask::Piece { ticket, data } => {
-                let length = data.0.len() as u64;
-                if let Some(growing) = self.growing.get_mut(&ticket)
-                    && growing.add(&data.0).is_err()
-                {
-                    self.growing.remove(&ticket);
-                }
-                self.tell(Tell::Written { ticket, length })
+            Ask::Piece { ticket, data } => self.grow(ticket, |_, growing| growing.add(&data.0)),
+            Ask::Copy { ticket, path, offset, length } => {
+                self.grow(ticket, |replica, growing| growing.copy(&mut open_at(replica, &path, offset)?, length))
             }
+            Ask::Cut { ticket, path, average_bytes } => match open_at(&mut self.replica, &path, 0) {
+                Ok(file) => {
+                    self.cutting.push_back((ticket, Cutting::new(file, average_bytes)));
+                    Ok(())
+                }
+                Err(_) => self.tell(Tell::Chunks { ticket, chunks: None, last: true }),
+            },
             Ask::Abandon { ticket, keep } => {
+                self.cutting.retain(|(cut, _)| *cut != ticket);
                 if let Some(growing) = self.growing.remove(&ticket)
                     && !keep
                 {
@@ -224,6 +234,30 @@ impl Worker {
                 self.tell(Tell::Undone { ticket, undone })
             }
         }
+    }
+
+    /// Adds to a large file. One that cannot be written is not whole in the end, which is told then.
+    fn grow(&mut self, ticket: Ticket, add: impl FnOnce(&mut Replica, &mut Growing) -> io::Result<()>) -> Told {
+        if let Some(growing) = self.growing.get_mut(&ticket)
+            && add(&mut self.replica, growing).is_err()
+        {
+            self.growing.remove(&ticket);
+        }
+        self.tell(Tell::Written { ticket })
+    }
+
+    /// Cuts a slice of a file, and tells of it.
+    fn cut(&mut self) -> Told {
+        let Some((ticket, cutting)) = self.cutting.front_mut() else { return Ok(()) };
+        let ticket = *ticket;
+        let (chunks, last) = match cutting.next() {
+            Ok((chunks, last)) => (Some(chunks), last),
+            Err(_) => (None, true),
+        };
+        if last {
+            self.cutting.pop_front();
+        }
+        self.tell(Tell::Chunks { ticket, chunks, last })
     }
 
     fn scan(&mut self, known: Hash) -> Told {
@@ -296,6 +330,7 @@ impl Worker {
         let mut changes = Vec::new();
         let watch = self.watch.as_ref();
         let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
+        self.replica.listed = None;
         for path in outermost(paths) {
             // What cannot be read now is told when it is scanned.
             let _ = self.replica.refresh(path, true, &on_folder, &mut changes);
@@ -310,7 +345,7 @@ impl Worker {
     fn read(&mut self, files: Vec<ReadFile>) -> Told {
         let mut contents = Vec::new();
         let mut stale = Vec::new();
-        self.replica.near = None;
+        self.replica.forget_near();
         for ReadFile { ticket, path, hash, size_bytes } in files {
             let length = u32::try_from(size_bytes).unwrap_or(0).saturating_add(1);
             let data = read_piece(&mut self.replica, &path, 0, length);
@@ -327,7 +362,7 @@ impl Worker {
     fn obey(&mut self, orders: Vec<Order>) -> Told {
         let (mut done, mut not_done) = (Vec::with_capacity(orders.len()), Vec::new());
         let mut odd = Vec::new();
-        self.replica.near = None;
+        self.replica.forget_near();
         self.dirty = true;
         for order in orders {
             let (ticket, path) = (order.ticket, order.path.clone());
@@ -347,7 +382,7 @@ impl Worker {
                 not_done.push((ticket, outcome));
             }
         }
-        self.replica.near = None;
+        self.replica.forget_near();
         // In this order: what is told of a path is never older than what was told before.
         self.tell(Tell::Outcomes(done))?;
         self.look_again(&odd)?;
@@ -367,6 +402,15 @@ impl Worker {
     }
 }
 
+fn open_at(replica: &mut Replica, path: &TreePath, offset: u64) -> io::Result<File> {
+    let (parent, name) = path.split().ok_or(io::ErrorKind::IsADirectory)?;
+    let mut file = replica.walk(&parent)?.read(name)?;
+    if offset > 0 {
+        file.seek(SeekFrom::Start(offset))?;
+    }
+    Ok(file)
+}
+
 /// Those of the paths that are not below another of them, sorted.
 fn outermost(paths: &[TreePath]) -> Vec<&TreePath> {
     let mut sorted: Vec<&TreePath> = paths.iter().collect();
@@ -377,11 +421,7 @@ fn outermost(paths: &[TreePath]) -> Vec<&TreePath> {
 
 /// Bytes of a file of the tree; shorter at its end, `None` when it cannot be read.
 fn read_piece(replica: &mut Replica, path: &TreePath, offset: u64, length: u32) -> Option<Vec<u8>> {
-    let (parent, name) = path.split()?;
-    let mut file = replica.walk(&parent).ok()?.read(name).ok()?;
-    if offset > 0 {
-        file.seek(SeekFrom::Start(offset)).ok()?;
-    }
+    let file = open_at(replica, path, offset).ok()?;
     let length = length.min(LONGEST_PIECE_BYTES);
     let mut data = Vec::with_capacity(length as usize);
     file.take(u64::from(length)).read_to_end(&mut data).ok()?;

@@ -1,12 +1,12 @@
 #!/bin/sh
-# File sync beside rsync, Unison and lsyncd over an sshd on loopback. Variables: FILES (50000), ROUNDS (3), EDITS (60);
-# SYNC_ENDS: measure this build of tests/bench/sync_ends.rs.
+# File sync beside rsync, Unison and lsyncd over an sshd on loopback. Variables: FILES (50000), ROUNDS (3), EDITS (60),
+# LARGE_MB (1024), PARTS (see sync.py); SYNC_ENDS: measure this build of tests/bench/sync_ends.rs.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=../support/packages.sh
 . "$here/../support/packages.sh"
-need_packages lsyncd openssh-client openssh-server python3 rsync unison
+need_packages git lsyncd openssh-client openssh-server python3 rsync unison
 if [ -z "${SYNC_ENDS:-}" ]; then
     cargo build --quiet --release --manifest-path "$here/../../Cargo.toml" --example sync_ends
     SYNC_ENDS=$(find "$here/../../target" -path '*/release/examples/sync_ends' -type f | head -n 1)

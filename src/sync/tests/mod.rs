@@ -1,6 +1,15 @@
 //! Tests that need more than one file of this folder.
 
+mod deltas;
 mod faults;
+mod names;
 mod reconcile;
 mod rounds;
 mod world;
+
+/// Bytes that no two seeds have in common, and that do not repeat.
+pub fn noise(seed: u8, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+    bytes
+}

@@ -60,6 +60,11 @@ impl World {
     }
 
     pub fn start(&self) -> Session {
+        self.start_by(self.opener())
+    }
+
+    /// Starts a session whose connections `open` makes.
+    pub fn start_by(&self, open: Opener) -> Session {
         let start = SessionStart {
             root: self.folder.path().join("here"),
             state: self.state("here"),
@@ -67,7 +72,7 @@ impl World {
             ignore: self.ignore.clone(),
             events: Arc::new(Unheard),
         };
-        Session::start(start, self.opener())
+        Session::start(start, open)
     }
 
     /// Breaks every connection there is.
