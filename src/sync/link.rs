@@ -1,6 +1,7 @@
 //! The connection to the far replica: greets it, then carries asks and tells.
 
 use super::far::check_protocol;
+use super::life::LifeId;
 use super::message::{Ask, Hello, PROTOCOL, Tell};
 use super::wire::{receive, send};
 use crate::model::{Failure, Result};
@@ -19,6 +20,8 @@ pub struct Link {
     pub why: oneshot::Receiver<String>,
     /// Which copy of the tree it keeps.
     pub replica: [u8; 16],
+    /// Its life: another one than before means that its computer went down.
+    pub life: LifeId,
 }
 
 /// Greets the far side of `stream` and keeps it speaking.
@@ -26,7 +29,7 @@ pub struct Link {
 /// # Errors
 /// It ends, breaks, or speaks differently.
 pub async fn connect(mut stream: Stream, ignore: Vec<String>) -> Result<Link> {
-    send(&mut stream, &Hello { protocol: PROTOCOL, ignore, replica: [0; 16] }, false).await?;
+    send(&mut stream, &Hello { protocol: PROTOCOL, ignore, replica: [0; 16], life: [0; 16] }, false).await?;
     let Some(theirs) = receive::<Hello>(&mut stream).await? else {
         return Err(Failure::new("the other side of file sync hung up"));
     };
@@ -35,7 +38,7 @@ pub async fn connect(mut stream: Stream, ignore: Vec<String>) -> Result<Link> {
     let (tells, told) = mpsc::channel(TELLS_WAITING);
     let (broke, why) = oneshot::channel();
     tokio::spawn(carry(stream, asked, tells, broke));
-    Ok(Link { asks, tells: told, why, replica: theirs.replica })
+    Ok(Link { asks, tells: told, why, replica: theirs.replica, life: theirs.life })
 }
 
 async fn carry(

@@ -2,6 +2,7 @@
 
 mod deltas;
 mod faults;
+mod power;
 mod reconcile;
 mod rounds;
 mod world;
