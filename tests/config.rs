@@ -108,7 +108,7 @@ fn a_whole_file_is_understood() {
     let text = r#"
 name = "shop"
 image = "debian:bookworm"
-mounts = [".:/src", { source = "web", target = "/web", readonly = true, sync = "one-way", ignore = ["*.o"] }]
+mounts = [".:/src", { source = "web", target = "/web", readonly = true, sync = "one-way", ignore = ["*.o"] }, { source = "web", target = "/copy", sync = "mirror" }]
 volumes = ["cache:/cache"]
 tmpfs = ["/scratch:64m"]
 ports = [8000, "9000-9001:80-81/udp"]

@@ -149,6 +149,7 @@ pub struct MountTable {
 pub enum SyncWord {
     TwoWay,
     OneWay,
+    Mirror,
     None,
 }
 

@@ -22,6 +22,7 @@ pub fn resolve_mount(entry: &MountEntry, folder: &Path, host: &HostEnvironment<'
     let sync = match table.sync {
         None | Some(SyncWord::TwoWay) => SyncMode::TwoWay,
         Some(SyncWord::OneWay) => SyncMode::OneWay,
+        Some(SyncWord::Mirror) => SyncMode::Mirror,
         Some(SyncWord::None) => SyncMode::None,
     };
     Ok(Mount {

@@ -25,6 +25,7 @@ pub enum SyncMode {
     #[default]
     TwoWay,
     OneWay,
+    Mirror,
     None,
 }
 

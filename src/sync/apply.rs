@@ -64,7 +64,7 @@ impl Replica {
         if matches!(known, Some(Node::Apart(_))) {
             return Err(Not::Refused);
         }
-        if known.as_ref().and_then(Node::leaf) != order.old {
+        if !self.is_as_planned(known.as_ref().and_then(Node::leaf).as_ref(), order.old.as_ref()) {
             // A folder of nothing but what stays apart may stand where nothing was expected.
             let is_folder = |facts: Facts| facts.sort == Sort::Folder;
             let stands = known.as_ref().is_some_and(Node::is_folder) && parent.look(name)?.is_some_and(is_folder);
@@ -73,6 +73,9 @@ impl Replica {
             } else {
                 Err(Not::Refused)
             };
+        }
+        if let Body::Renamed(from) = &order.body {
+            return self.rename(&parent, from, &order.path, name);
         }
         let left = match (known, &order.new) {
             (Some(folder @ Node::Folder(_)), None) => self.remove_folder(&parent, name, folder)?,
@@ -100,9 +103,40 @@ impl Replica {
         Ok(done)
     }
 
+    /// Whether what stands at a path is what the plan saw, as far as this file system can tell.
+    fn is_as_planned(&self, known: Option<&Leaf>, planned: Option<&Leaf>) -> bool {
+        match (known, planned) {
+            (Some(Leaf::File(one)), Some(Leaf::File(two))) if self.rules.loses_modes => one.hash == two.hash,
+            (known, planned) => known == planned,
+        }
+    }
+
+    /// Changes how a name is written, where both ways are one name to the file system.
+    fn rename(&mut self, parent: &Folder, from: &TreePath, to: &TreePath, new: &[u8]) -> Step<bool> {
+        let known = self.tree.get(from).cloned();
+        let (Some((folder, old)), Some(known), true) = (from.split(), known, self.rules.folds()) else {
+            return Err(Not::Refused);
+        };
+        if Some(&folder) != to.split().as_ref().map(|(parent, _)| parent) {
+            return Err(Not::Refused);
+        }
+        // A rename replaces what has the new name, so nothing else may. Numbers of inodes do not tell: FUSE may give each
+        // way of writing a name another one.
+        let names = parent.names()?;
+        let stands = |name: &[u8]| names.iter().any(|stands| *self.rules.told(stands.clone()) == *name);
+        if !stands(old) || stands(new) {
+            return Err(Not::Refused);
+        }
+        self.forget_near();
+        parent.rename_over(old, parent, new)?;
+        self.tree.set(from, None);
+        self.tree.set(to, Some(known));
+        Ok(true)
+    }
+
     /// Removes an empty folder. What holds nothing but what stays apart stays, and that is as it should be.
     fn remove_folder(&mut self, parent: &Folder, name: &[u8], known: Node) -> Step<Option<Node>> {
-        self.near = None;
+        self.forget_near();
         match parent.remove_folder(name) {
             Ok(()) => Ok(None),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -189,7 +223,8 @@ impl Replica {
         // The new one goes into the trash and trades places there: whenever this ends, what it replaces is not lost.
         let (trash, kept, place) = self.trash.place(&order.path)?;
         self.stage.rename_over(staged, trash, &kept)?;
-        match trash.swap(&kept, parent, name) {
+        // In this order watchers of the folder hear of what comes after what goes.
+        match parent.swap(name, trash, &kept) {
             Err(error) if is_unsupported(&error) => {
                 trash.rename_over(&kept, &self.stage, staged)?;
                 self.note(CANNOT_SWAP);

@@ -112,7 +112,7 @@ impl Controller {
         if let Some(copy) = copies.take(MOST_COPIES).find(free) {
             // Their replica copies it from its own tree; seen there as new, it comes here.
             let ticket = self.ticket();
-            let step = Step { path: copy, old: None, new: Some(leaf) };
+            let step = Step { path: copy, old: None, new: Some(leaf), from: None };
             let order = order(ticket, &step, Body::Own(path.clone()));
             self.fly(ticket, Flight { to: Side::There, step, bytes: 0, doing: true, alone: true });
             self.ask(Side::There, Ask::Do(vec![order]));
@@ -159,6 +159,11 @@ impl Controller {
             let reason = stalled.reason.clone();
             skipped.extend(reason.map(|reason| SyncSkipped { path: path.to_string(), reason }));
         }
+        skipped.extend(
+            self.clashes
+                .iter()
+                .map(|(side, clash)| SyncSkipped { path: clash.path.to_string(), reason: clash.reason(*side) }),
+        );
         skipped.sort_by(|one, two| one.path.cmp(&two.path));
         let queued = self.queue.iter().chain(&self.large).map(|(_, step)| step);
         let flying = self.flights.values().map(|flight| &flight.step);

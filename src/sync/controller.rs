@@ -1,11 +1,13 @@
 //! Knows both trees and what they last agreed on, plans rounds, and sees them through.
 
 use super::bulk::Bulk;
+use super::fitting::Clash;
 use super::flushing::refuse;
 use super::guard::Guard;
 use super::life::{Life, LifeId};
 use super::link::{Link, connect};
 use super::message::{Ask, Tell, Ticket};
+use super::names::Rules;
 use super::path::TreePath;
 use super::patterns::Patterns;
 use super::reconcile::{Side, Step};
@@ -57,13 +59,23 @@ pub(super) struct Known {
     pub(super) incoming: Option<Node>,
     pub(super) lost: Option<String>,
     pub(super) settled: bool,
+    /// What its file system makes of names.
+    pub(super) rules: Rules,
     /// At least so many entries have been told since they were last counted.
     pub(super) entries: u64,
 }
 
 impl Default for Known {
     fn default() -> Known {
-        Known { tree: Node::folder(), ready: false, incoming: None, lost: None, settled: true, entries: 0 }
+        Known {
+            tree: Node::folder(),
+            ready: false,
+            incoming: None,
+            lost: None,
+            settled: true,
+            rules: Rules::default(),
+            entries: 0,
+        }
     }
 }
 
@@ -141,6 +153,8 @@ pub struct Controller {
     /// The last plan was made while steps were under way.
     pub(super) stale: bool,
     pub(super) conflicts: Vec<TreePath>,
+    /// What cannot be made on a side because of its name.
+    pub(super) clashes: Vec<(Side, Clash)>,
     pub(super) paused: bool,
     pub(super) guard: Guard,
     pub(super) notes: Vec<String>,
@@ -238,6 +252,7 @@ impl Controller {
             replan: false,
             stale: false,
             conflicts: Vec::new(),
+            clashes: Vec::new(),
             paused: false,
             guard: Guard::default(),
             notes: Vec::new(),
@@ -345,6 +360,7 @@ impl Controller {
                     self.guard.hold(format!("{} is another folder than it was", root.display()));
                     self.root_inode = Some(replica.inode);
                 }
+                self.here.rules = replica.rules;
                 let (asks, work) = std::sync::mpsc::channel();
                 let worker = Worker::new(replica, life, tells.clone(), asks.clone());
                 self.worker = Some(tokio::task::spawn_blocking(move || worker.run(work)));
@@ -388,6 +404,7 @@ impl Controller {
                     self.save();
                 }
                 self.told_lives.there = Some(link.life);
+                self.there.rules = link.rules;
                 self.link = Some(link);
                 self.there.lost = None;
                 self.scan(Side::There);

@@ -3,7 +3,7 @@
 use super::life::Life;
 use super::message::{Ask, Hello, PROTOCOL, Tell};
 use super::replica::{Owner, Replica};
-use super::wire::{receive, send};
+use super::wire::{Pace, receive, send};
 use super::worker::{Work, Worker};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::fs::make_folder;
@@ -25,7 +25,9 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
     make_folder(&root)?;
     let replica = Replica::identity(&state)?;
     let life = Life::begin(&state)?;
-    send(&mut stream, &Hello { protocol: PROTOCOL, ignore: Vec::new(), replica, life: life.id }, false).await?;
+    // A file system that cannot be asked cannot be written either, which is told when it is opened.
+    let rules = Replica::rules(&root, &state).unwrap_or_default();
+    send(&mut stream, &Hello { protocol: PROTOCOL, ignore: Vec::new(), replica, life: life.id, rules }, false).await?;
     check_protocol(&theirs)?;
     let (tells, mut told) = mpsc::channel::<Tell>(TELLS_WAITING);
     let (asks, work) = std::sync::mpsc::channel::<Work>();
@@ -52,8 +54,9 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
         Ok(())
     };
     let writing = async {
+        let mut pace = Pace::default();
         while let Some(tell) = told.recv().await {
-            send(&mut to, &tell, false).await?;
+            pace.send(&mut to, &tell).await?;
         }
         Ok(())
     };

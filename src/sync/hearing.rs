@@ -1,7 +1,9 @@
 //! What the replicas tell, taken in.
 
 use super::controller::{Controller, Flight, LOOK_FOR_ROOT, Stalled};
+use super::git::is_packed;
 use super::message::{Outcome, Tell, Ticket};
+use super::modes::UNKNOWN_MODE;
 use super::path::TreePath;
 use super::reconcile::Side;
 use super::replica::digest;
@@ -72,6 +74,11 @@ impl Controller {
                 change.now = Now::Apart(Apart::Ignored);
             }
             let known = self.known(side);
+            if known.rules.loses_modes
+                && let Now::Leaf(Leaf::File(file)) = &mut change.now
+            {
+                file.mode = UNKNOWN_MODE;
+            }
             let tree = known.incoming.as_ref().unwrap_or(&known.tree);
             if tree.has(&change) {
                 continue;
@@ -113,6 +120,10 @@ impl Controller {
             let Flight { to, step, alone, .. } = flight;
             match outcome {
                 Outcome::Done | Outcome::Stays => {
+                    if let Some(from) = &step.from {
+                        self.renamed(to, from, &step.path, &mut agreements);
+                        continue;
+                    }
                     match (outcome, &step.new) {
                         (Outcome::Done, None) => self.known(to).tree.set(&step.path, None),
                         (_, None) => {}
@@ -120,7 +131,8 @@ impl Controller {
                     }
                     self.known(to).settled = false;
                     self.stalled.remove(&(to, step.path.clone()));
-                    self.guard.add_deleted(u64::from(step.new.is_none()));
+                    let is_loss = step.new.is_none() && !is_packed(&step.path, &self.known(to.other()).tree);
+                    self.guard.add_deleted(u64::from(is_loss));
                     match alone {
                         true => self.replan = true,
                         false => agreements.push((step.path, step.new)),
@@ -135,6 +147,20 @@ impl Controller {
             }
         }
         self.agree(agreements);
+    }
+
+    /// A side writes a name in another way now: what both agreed on is under the new one.
+    fn renamed(&mut self, side: Side, from: &TreePath, to: &TreePath, agreements: &mut Vec<Agreement>) {
+        let known = self.known(side);
+        let node = known.tree.get(from).cloned();
+        known.tree.set(from, None);
+        known.tree.set(to, node);
+        known.settled = false;
+        self.stalled.remove(&(side, to.clone()));
+        if let Some(agreed) = self.base.get(from) {
+            list(to, agreed, agreements);
+        }
+        agreements.push((from.clone(), None));
     }
 
     /// Leaves a path for a while.
@@ -172,5 +198,13 @@ impl Controller {
             // Without it, the next start asks more questions than it would need to, and loses nothing.
             self.note(&failure.chain().join(": "));
         }
+    }
+}
+
+/// All of a tree as agreements, folders before what is in them.
+fn list(path: &TreePath, node: &Node, into: &mut Vec<Agreement>) {
+    into.push((path.clone(), node.leaf()));
+    for (name, child) in node.entries() {
+        list(&path.join(name), child, into);
     }
 }

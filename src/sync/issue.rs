@@ -26,6 +26,9 @@ struct Batch {
 /// The content that a step needs, if any.
 pub(super) fn content_of(step: &Step) -> Option<&super::tree::File> {
     let Some(Leaf::File(new)) = &step.new else { return None };
+    if step.from.is_some() {
+        return None;
+    }
     match &step.old {
         Some(Leaf::File(old)) if old.hash == new.hash => None,
         _ => Some(new),
@@ -57,7 +60,10 @@ impl Controller {
                     hash: file.hash,
                     size_bytes: file.size_bytes,
                 }),
-                None => batch.orders.push(order(ticket, &step, own.map_or(Body::None, Body::Own))),
+                None => {
+                    let renamed = step.from.clone().map(Body::Renamed);
+                    batch.orders.push(order(ticket, &step, renamed.or(own.map(Body::Own)).unwrap_or(Body::None)));
+                }
             }
             self.fly(ticket, Flight { to, step, bytes, doing: content.is_none(), alone: false });
             if here.bytes > BATCH_BYTES {

@@ -3,6 +3,7 @@
 
 use super::chunks::Chunk;
 use super::life::LifeId;
+use super::names::Rules;
 use super::path::{Blob, TreePath};
 use super::tree::{Change, Hash, Leaf};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub struct Hello {
     pub replica: [u8; 16],
     /// Another one than before: its computer went down with work that may not have been on disk.
     pub life: LifeId,
+    /// What the file system of this side makes of names; only the far side's counts.
+    pub rules: Rules,
 }
 
 /// A number by which an answer finds its question.
@@ -83,6 +86,8 @@ pub enum Body {
     Staged,
     /// A file of the same content is (or was a moment ago) in the receiver's own tree.
     Own(TreePath),
+    /// It stands there already under this name of the same folder, which is the same to this file system.
+    Renamed(TreePath),
 }
 
 /// From a replica.

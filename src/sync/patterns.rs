@@ -47,21 +47,24 @@ impl Patterns {
                     .hint("see gitignore(5) for what one looks like")
             })?;
         }
-        let own = builder.add_line(None, &format!("/{OWN}"));
-        own.and_then(|builder| builder.build())
-            .map(Patterns)
-            .map_err(|error| Failure::because("cannot read the patterns to ignore", error))
+        let built = builder.build();
+        built.map(Patterns).map_err(|error| Failure::because("cannot read the patterns to ignore", error))
     }
 
     /// Whether `path` stays apart. The folders above it are known not to.
     pub fn is_apart(&self, path: &TreePath, is_folder: bool) -> bool {
-        self.0.matched(path.as_path(), is_folder).is_ignore()
+        is_own(path) || self.0.matched(path.as_path(), is_folder).is_ignore()
     }
 
     /// Whether `path`, or a folder above it, stays apart.
     pub fn covers(&self, path: &TreePath, is_folder: bool) -> bool {
-        !path.is_root() && self.0.matched_path_or_any_parents(path.as_path(), is_folder).is_ignore()
+        !path.is_root() && (is_own(path) || self.0.matched_path_or_any_parents(path.as_path(), is_folder).is_ignore())
     }
+}
+
+/// Whether it is, or is in, sync's own folder, also by a name that a file system takes for it.
+fn is_own(path: &TreePath) -> bool {
+    path.parts().next().is_some_and(|top| top.eq_ignore_ascii_case(OWN.as_bytes()))
 }
 
 #[cfg(test)]
@@ -90,6 +93,7 @@ mod tests {
         assert!(!own.is_apart(&"target".into(), true));
         assert!(own.is_apart(&"a.log".into(), false) && !own.is_apart(&"b/a.log".into(), false));
         assert!(own.is_apart(&".devenv-sync".into(), true));
+        assert!(own.is_apart(&".Devenv-Sync".into(), true) && own.covers(&".DEVENV-sync/stage/1".into(), false));
         assert!(own.covers(&"node_modules/a/b".into(), false));
     }
 }

@@ -2,11 +2,13 @@
 //! receiver has under another name not at all.
 
 use super::controller::Controller;
-use super::git::{Phase, is_git_folder, is_run_by_git, phase};
+use super::fitting::{fit, spare};
+use super::git::{Phase, is_git_folder, is_packed, is_run_by_git, phase};
 use super::issue::content_of;
+use super::modes::adopt_modes;
 use super::path::TreePath;
-use super::reconcile::{Side, Step, Way, reconcile};
-use super::tree::{Leaf, share};
+use super::reconcile::{Plan, Side, Step, Way, reconcile};
+use super::tree::{Leaf, Node, share};
 use crate::model::sync::SyncDirection;
 use std::collections::{HashMap, VecDeque};
 use tokio::time::Instant;
@@ -19,6 +21,13 @@ impl Controller {
     pub(super) fn plan(&mut self) {
         self.replan = false;
         self.stale = !self.flights.is_empty();
+        for side in [Side::Here, Side::There] {
+            let (own, other) =
+                if side == Side::Here { (&mut self.here, &self.there) } else { (&mut self.there, &self.here) };
+            if own.rules.loses_modes {
+                adopt_modes(&mut own.tree, Some(&other.tree), Some(&self.base));
+            }
+        }
         let mode = self.start.mode;
         let there = &self.there.tree;
         let way = |path: &TreePath| {
@@ -28,10 +37,13 @@ impl Controller {
                 mode => Way::Session(mode),
             }
         };
-        let plan = reconcile(&self.base, &self.here.tree, there, &way);
+        let mut plan = reconcile(&self.base, &self.here.tree, there, &way);
+        let deferred = self.fit(&mut plan);
         self.conflicts = plan.conflicts;
-        let deletions = |steps: &[Step]| steps.iter().filter(|step| step.new.is_none()).count() as u64;
-        let deleted = deletions(&plan.here).max(deletions(&plan.there));
+        let deletions = |steps: &[Step], other: &Node| {
+            steps.iter().filter(|step| step.new.is_none() && !is_packed(&step.path, other)).count() as u64
+        };
+        let deleted = deletions(&plan.here, &self.there.tree).max(deletions(&plan.there, &self.here.tree));
         if let Err(reason) = self.guard.judge(&self.base, &self.here.tree, &self.there.tree, deleted) {
             self.guard.hold(reason);
             self.replan = true;
@@ -41,7 +53,26 @@ impl Controller {
         let here = plan.here.into_iter().map(|step| (Side::Here, step));
         let steps = here.chain(plan.there.into_iter().map(|step| (Side::There, step))).collect();
         self.enqueue(steps);
+        // What waits for a step that cannot be done waits with it.
+        self.stale |= deferred && self.backlog() > 0;
         share(&mut self.base, &mut self.here.tree, &mut self.there.tree);
+    }
+
+    /// Makes a plan fit what each side's file system makes of names. Returns whether more can be done after it.
+    fn fit(&mut self, plan: &mut Plan) -> bool {
+        self.clashes.clear();
+        let mut deferred = false;
+        for side in [Side::Here, Side::There] {
+            let (own, other) = if side == Side::Here { (&self.here, &self.there) } else { (&self.there, &self.here) };
+            let (steps, theirs) =
+                if side == Side::Here { (&mut plan.here, &mut plan.there) } else { (&mut plan.there, &mut plan.here) };
+            let spared = spare(own.rules, &other.tree, &own.tree, theirs);
+            let fitted = fit(own.rules, &self.base, &own.tree, std::mem::take(steps));
+            *steps = fitted.steps;
+            deferred |= fitted.deferred;
+            self.clashes.extend(spared.into_iter().chain(fitted.clashes).map(|clash| (side, clash)));
+        }
+        deferred
     }
 
     fn enqueue(&mut self, steps: Vec<(Side, Step)>) {

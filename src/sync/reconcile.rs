@@ -30,6 +30,15 @@ pub struct Step {
     pub path: TreePath,
     pub old: Option<Leaf>,
     pub new: Option<Leaf>,
+    /// What is to stand at `path` stands here now, under a name that is the same to that side's file system.
+    pub from: Option<TreePath>,
+}
+
+impl Step {
+    /// Whether it leaves a folder.
+    pub fn is_folder(&self) -> bool {
+        self.new == Some(Leaf::Folder)
+    }
 }
 
 /// What a round has to do.
@@ -94,7 +103,7 @@ pub(super) struct Round<'a> {
 
 impl Round<'_> {
     pub(super) fn push(&mut self, side: Side, path: &TreePath, old: Option<Leaf>, new: Option<Leaf>) {
-        self.steps(side).push(Step { path: path.clone(), old, new });
+        self.steps(side).push(Step { path: path.clone(), old, new, from: None });
     }
 
     pub(super) fn steps(&mut self, side: Side) -> &mut Vec<Step> {
@@ -166,7 +175,7 @@ impl Round<'_> {
         let (was, own, other) = (leaf(base), leaf(here), leaf(there));
         if own == other {
             if own != was {
-                self.plan.agreed.push(Step { path: path.clone(), old: was, new: own.clone() });
+                self.plan.agreed.push(Step { path: path.clone(), old: was, new: own.clone(), from: None });
             }
             let base = base.filter(|_| own == Some(Leaf::Folder));
             for name in names([base, here, there]) {
@@ -232,7 +241,7 @@ impl Round<'_> {
             keep |= stays && !matches!(inner, Some(Node::Apart(_)));
         }
         if keep {
-            let step = Step { path: path.clone(), old: None, new: Some(Leaf::Folder) };
+            let step = Step { path: path.clone(), old: None, new: Some(Leaf::Folder), from: None };
             self.steps(other).insert(at, step);
             return true;
         }

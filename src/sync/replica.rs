@@ -1,13 +1,15 @@
 //! One tree on one side: reads it, changes it as asked, and knows what is in it.
 
+use super::names::Rules;
 use super::path::TreePath;
 use super::patterns::{OWN, Patterns};
 use super::scan::Scanner;
 use super::trash::Trash;
 use super::tree::{Change, Hash, Leaf, Node, differences};
 use crate::model::{Failure, Result, Trying};
-use crate::sys::folder::Folder;
+use crate::sys::folder::{Facts, Folder};
 use crate::sys::fs::{make_folder, random_bytes, read_if_exists, real_path, write_atomically};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +33,9 @@ pub struct Replica {
     device: u64,
     pub(super) inode: u64,
     pub(super) patterns: Patterns,
+    pub(super) rules: Rules,
+    /// The names in the folder looked at last, where a name that is found need not be the one that stands there.
+    pub(super) listed: Option<(TreePath, HashSet<Box<[u8]>>)>,
     pub(super) tree: Node,
     pub(super) stage: Folder,
     /// Where the watch makes its signs.
@@ -61,6 +66,8 @@ impl Replica {
         let (stage, trash) = (inner(&own, b"stage"), inner(&own, b"trash"));
         let stage = stage.trying(|| format!("cannot stage files for {}", root.display()))?;
         empty_stage(&stage);
+        let rules =
+            Rules::of(&open, &stage).trying(|| format!("cannot write to the file system of {}", root.display()))?;
         let trash = trash.and_then(Trash::open).trying(|| format!("cannot open the trash of {}", root.display()))?;
         Ok(Replica {
             root_path: root.into(),
@@ -69,6 +76,8 @@ impl Replica {
             device: facts.device,
             inode: facts.inode,
             patterns: Patterns::new(ignore)?,
+            rules,
+            listed: None,
             tree: Node::folder(),
             stage,
             signs,
@@ -78,6 +87,18 @@ impl Replica {
             near: None,
             notes: Vec::new(),
         })
+    }
+
+    /// What the file system of `root` makes of names.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn rules(root: &Path, state: &Path) -> Result<Rules> {
+        let what = || format!("cannot look at {}", root.display());
+        let open = Folder::at(root).trying(what)?;
+        make_folder(state)?;
+        let own = own_folder(&open, root, state, open.facts().trying(what)?.device)?;
+        inner(&own, b"stage").and_then(|stage| Rules::of(&open, &stage)).trying(what)
     }
 
     /// The tree as it was last read.
@@ -102,9 +123,9 @@ impl Replica {
     pub fn scan(&mut self, on_folder: &(dyn Fn(&TreePath) + Sync)) -> Result<Vec<Change>> {
         let what = || format!("cannot read {}", self.root_path.display());
         let root = self.root.again().trying(what)?;
-        let scanner = Scanner { patterns: &self.patterns, device: self.device, on_folder };
+        let scanner = Scanner { patterns: &self.patterns, rules: self.rules, device: self.device, on_folder };
         let new = scanner.read_all(root, &TreePath::root(), Some(&self.tree)).trying(what)?;
-        self.near = None;
+        self.forget_near();
         let mut changes = Vec::new();
         differences(&TreePath::root(), Some(&self.tree), Some(&new), &mut changes);
         self.tree = new;
@@ -119,6 +140,7 @@ impl Replica {
         on_folder: &(dyn Fn(&TreePath) + Sync),
         into: &mut Vec<Change>,
     ) -> io::Result<()> {
+        let path = &self.rules.told_path(path);
         let Some((parent, name)) = path.split() else { return Ok(()) };
         if self.patterns.covers(&parent, true) {
             return Ok(());
@@ -132,8 +154,9 @@ impl Replica {
             return self.refresh(&parent, true, on_folder, into);
         }
         let old = self.tree.get(path);
-        let scanner = Scanner { patterns: &self.patterns, device: self.device, on_folder };
-        let mut new = scanner.read_one(&handle, path, name, old)?;
+        let stands = !self.rules.folds() || is_listed(&mut self.listed, self.rules, &parent, &handle, name)?;
+        let scanner = Scanner { patterns: &self.patterns, rules: self.rules, device: self.device, on_folder };
+        let mut new = if stands { scanner.read_one(&handle, path, name, old)? } else { None };
         if new.as_ref().is_some_and(Node::is_folder) {
             match old {
                 Some(Node::Folder(_)) if !deep => return Ok(()),
@@ -148,7 +171,26 @@ impl Replica {
             }
         }
         differences(path, old, new.as_ref(), into);
+        let edited = matches!((old, &new), (Some(old @ Node::File(..)), Some(new @ Node::File(..))) if old != new);
+        let twins = if edited { twins(&self.tree, path, handle.look(name)?) } else { Vec::new() };
         self.tree.set(path, new);
+        for twin in twins {
+            self.refresh_twin(&twin, into)?;
+        }
+        Ok(())
+    }
+
+    /// Looks again at another name of a file that was edited: nothing is heard of it.
+    fn refresh_twin(&mut self, path: &TreePath, into: &mut Vec<Change>) -> io::Result<()> {
+        let Some((parent, name)) = path.split() else { return Ok(()) };
+        // What went away meanwhile is heard of.
+        let Ok(handle) = self.walk(&parent) else { return Ok(()) };
+        let scanner = Scanner { patterns: &self.patterns, rules: self.rules, device: self.device, on_folder: &|_| {} };
+        let old = self.tree.get(path);
+        if let Some(new @ Node::File(..)) = scanner.read_one(&handle, path, name, old)? {
+            differences(path, old, Some(&new), into);
+            self.tree.set(path, Some(new));
+        }
         Ok(())
     }
 
@@ -176,6 +218,12 @@ impl Replica {
         let folder = path.parts().skip(start.0).try_fold(start.1, |at, name| at.enter(name).map(Arc::new))?;
         self.near = Some((path.clone(), folder.clone()));
         Ok(folder)
+    }
+
+    /// Forgets what was open: what is done next looks anew.
+    pub(super) fn forget_near(&mut self) {
+        self.near = None;
+        self.listed = None;
     }
 
     /// What stands for this copy of the tree.
@@ -227,6 +275,41 @@ fn own_folder(root: &Folder, root_path: &Path, state: &Path, device: u64) -> Res
         Failure::because("there is no place for files on their way", error)
             .hint("the folder that is synced has to be writable")
     })
+}
+
+/// Whether a folder lists just this name.
+fn is_listed(
+    listed: &mut Option<(TreePath, HashSet<Box<[u8]>>)>,
+    rules: Rules,
+    path: &TreePath,
+    folder: &Folder,
+    name: &[u8],
+) -> io::Result<bool> {
+    let known = listed.take().filter(|(known, _)| known == path);
+    let known = match known {
+        Some(known) => known,
+        None => (path.clone(), folder.names()?.into_iter().map(|name| rules.told(name)).collect()),
+    };
+    Ok(listed.insert(known).1.contains(name))
+}
+
+/// The other names in `tree` of the file at `path`, if it is one with several.
+fn twins(tree: &Node, path: &TreePath, facts: Option<Facts>) -> Vec<TreePath> {
+    fn walk(at: &TreePath, node: &Node, inode: u64, into: &mut Vec<TreePath>) {
+        for (name, child) in node.entries() {
+            match child {
+                Node::File(_, stamp) if stamp.inode == inode => into.push(at.join(name)),
+                Node::Folder(_) => walk(&at.join(name), child, inode, into),
+                _ => {}
+            }
+        }
+    }
+    let mut all = Vec::new();
+    if let Some(facts) = facts.filter(|facts| facts.links > 1) {
+        walk(&TreePath::root(), tree, facts.inode, &mut all);
+    }
+    all.retain(|twin| twin != path);
+    all
 }
 
 fn inner(folder: &Folder, name: &[u8]) -> io::Result<Folder> {

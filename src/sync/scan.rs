@@ -1,6 +1,7 @@
 //! Reads a tree of the file system into one of memory. Files that look as they did when they were last read are not
 //! read again.
 
+use super::names::Rules;
 use super::path::TreePath;
 use super::patterns::Patterns;
 use super::tree::{Apart, File, Folder, Hash, Name, Node, Stamp};
@@ -12,6 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A file written less than this before it was read may be written again without looking different: clocks of file
 /// systems tick every 1 to 10 ms.
 const RACY_NANOSECONDS: i64 = 20_000_000;
+/// As long as this on FAT, whose times are whole seconds.
+const RACY_SECONDS_NANOSECONDS: i64 = 2_020_000_000;
 /// A file that changed each time it was read so often is left for later.
 const READS: usize = 4;
 /// More threads than this do not make a disk quicker.
@@ -21,6 +24,7 @@ const READ_BYTES: usize = 1 << 16;
 /// Reads trees below one root.
 pub struct Scanner<'a> {
     pub patterns: &'a Patterns,
+    pub rules: Rules,
     /// The file system the root is on; others stay apart.
     pub device: u64,
     /// Called for each folder before it is read.
@@ -125,7 +129,7 @@ impl Scanner<'_> {
     ) -> io::Result<(Folder, Vec<Waiting>)> {
         let mut entries: Vec<(Name, Node)> = Vec::new();
         let mut waiting = Vec::new();
-        for name in handle.names()? {
+        for name in handle.names()?.into_iter().map(|name| self.rules.told(name)) {
             let (path, old) = (path.join(&name), old.and_then(|old| old.child(&name)));
             let Some(node) = self.read_one(&handle, &path, &name, old)? else { continue };
             if node.is_folder() {
@@ -216,7 +220,9 @@ fn read_file(handle: &folder::Folder, name: &[u8]) -> io::Result<Option<Node>> {
 pub fn node_of(hash: Hash, facts: &Facts) -> Node {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
     // Whoever writes to it makes it young, so an old file that is written to later is told by its time.
-    let racy = now.saturating_sub(facts.modified_nanoseconds).abs() < RACY_NANOSECONDS;
+    let window =
+        if facts.modified_nanoseconds % 1_000_000_000 == 0 { RACY_SECONDS_NANOSECONDS } else { RACY_NANOSECONDS };
+    let racy = now.saturating_sub(facts.modified_nanoseconds).abs() < window;
     let file =
         File { hash, size_bytes: facts.size_bytes, mode: facts.mode, modified_nanoseconds: facts.modified_nanoseconds };
     let changed_nanoseconds = if racy { 0 } else { facts.changed_nanoseconds };

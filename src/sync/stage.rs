@@ -1,6 +1,7 @@
 //! Files on their way into the tree: written aside, checked, and only then put in place.
 
 use super::apply::Not;
+use super::holes;
 use super::message::{Body, Order};
 use super::path::TreePath;
 use super::replica::Replica;
@@ -41,7 +42,7 @@ impl Replica {
             }
         };
         let ready = match leaf {
-            Leaf::Link(target) => self.stage.make_link(&name, &target.0).map(|()| None).map_err(Not::from),
+            Leaf::Link(target) => self.stage.make_link(&name, &target.0).map(|()| None).map_err(without_links),
             Leaf::File(file) => self.fill(&name, order, file, staged.is_some()).map(Some),
             Leaf::Folder => Err(Not::Refused),
         };
@@ -62,12 +63,12 @@ impl Replica {
                     return Err(Not::Refused);
                 }
                 let mut file = self.stage.create(name)?;
-                file.write_all(&content.0)?;
+                holes::write(&mut file, &content.0)?;
                 file
             }
             Body::Staged if came_in_pieces => self.stage.read(name)?,
             Body::Own(path) => self.copy_own(name, path, wanted)?,
-            Body::Staged | Body::None => return Err(Not::NeedsContent),
+            Body::Staged | Body::Renamed(_) | Body::None => return Err(Not::NeedsContent),
         };
         set_mode(&file, wanted.mode)?;
         // A new file keeps its time. One that is replaced gets the time of now, by this side's clock: a build that runs
@@ -91,7 +92,7 @@ impl Replica {
         let Some(mut from) = from.or_else(|| self.trash.find(&wanted.hash)) else { return Err(Not::NeedsContent) };
         let mut to = self.stage.create(name)?;
         let mut hasher = blake3::Hasher::new();
-        copy_hashing(&mut from, &mut to, u64::MAX, &mut hasher)?;
+        copy_hashing(&mut from, &mut holes::Holed(&mut to), u64::MAX, &mut hasher)?;
         if *hasher.finalize().as_bytes() != wanted.hash {
             drop(to);
             self.stage.unlink(name)?;
@@ -159,7 +160,7 @@ impl Growing {
     /// The disk is full, or the file is longer than was announced.
     pub fn add(&mut self, data: &[u8]) -> io::Result<()> {
         self.expect(data.len() as u64)?;
-        self.file.write_all(data)?;
+        holes::write(&mut self.file, data)?;
         self.hasher.update(data);
         self.have_bytes += data.len() as u64;
         Ok(())
@@ -171,7 +172,7 @@ impl Growing {
     /// The disk is full, there is less, or the file is longer than was announced.
     pub fn copy(&mut self, from: &mut fs::File, length: u64) -> io::Result<()> {
         self.expect(length)?;
-        let copied = copy_hashing(from, &mut self.file, length, &mut self.hasher)?;
+        let copied = copy_hashing(from, &mut holes::Holed(&mut self.file), length, &mut self.hasher)?;
         self.have_bytes += copied;
         if copied == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
@@ -181,6 +182,16 @@ impl Growing {
             Some(left) if more <= left => Ok(()),
             _ => Err(io::Error::other("more came than was announced")),
         }
+    }
+}
+
+/// Says what FAT means by refusing a link.
+fn without_links(error: io::Error) -> Not {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
+            Not::Failed(io::Error::other("its file system has no symlinks"))
+        }
+        _ => Not::from(error),
     }
 }
 

@@ -134,6 +134,10 @@ impl Node {
         }
     }
 
+    pub fn is_file(&self) -> bool {
+        matches!(self, Node::File(..))
+    }
+
     pub fn is_folder(&self) -> bool {
         matches!(self, Node::Folder(_))
     }

@@ -188,7 +188,7 @@ impl Worker {
         }
         let mut changes = Vec::new();
         let mut covered: Option<TreePath> = None;
-        self.replica.near = None;
+        self.replica.forget_near();
         for (path, whole) in dirty.paths {
             if covered.as_ref().is_some_and(|above| path.is_within(above)) {
                 continue;
@@ -208,7 +208,7 @@ impl Worker {
             }
             covered = whole.then_some(path).or(covered);
         }
-        self.replica.near = None;
+        self.replica.forget_near();
         self.tell_changes(changes)
     }
 
@@ -374,6 +374,7 @@ impl Worker {
         let mut changes = Vec::new();
         let watch = self.watch.as_ref();
         let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
+        self.replica.listed = None;
         for path in outermost(paths) {
             // What cannot be read now is told when it is scanned.
             let _ = self.replica.refresh(path, true, &on_folder, &mut changes);
@@ -388,7 +389,7 @@ impl Worker {
     fn read(&mut self, files: Vec<ReadFile>) -> Told {
         let mut contents = Vec::new();
         let mut stale = Vec::new();
-        self.replica.near = None;
+        self.replica.forget_near();
         for ReadFile { ticket, path, hash, size_bytes } in files {
             let length = u32::try_from(size_bytes).unwrap_or(0).saturating_add(1);
             let data = read_piece(&mut self.replica, &path, 0, length);
@@ -405,7 +406,7 @@ impl Worker {
     fn obey(&mut self, orders: Vec<Order>) -> Told {
         let (mut done, mut not_done) = (Vec::with_capacity(orders.len()), Vec::new());
         let mut odd = Vec::new();
-        self.replica.near = None;
+        self.replica.forget_near();
         if !std::mem::replace(&mut self.dirty, true)
             && let Err(failure) = self.life.work()
         {
@@ -429,7 +430,7 @@ impl Worker {
                 not_done.push((ticket, outcome));
             }
         }
-        self.replica.near = None;
+        self.replica.forget_near();
         // In this order: what is told of a path is never older than what was told before.
         self.tell(Tell::Outcomes(done))?;
         self.look_again(&odd)?;
@@ -469,14 +470,6 @@ fn nanoseconds_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }
 
-/// Those of the paths that are not below another of them, sorted.
-fn outermost(paths: &[TreePath]) -> Vec<&TreePath> {
-    let mut sorted: Vec<&TreePath> = paths.iter().collect();
-    sorted.sort_unstable();
-    sorted.dedup_by(|later, kept| later.is_within(kept));
-    sorted
-}
-
 fn open_at(replica: &mut Replica, path: &TreePath, offset: u64) -> io::Result<File> {
     let (parent, name) = path.split().ok_or(io::ErrorKind::IsADirectory)?;
     let mut file = replica.walk(&parent)?.read(name)?;
@@ -484,6 +477,14 @@ fn open_at(replica: &mut Replica, path: &TreePath, offset: u64) -> io::Result<Fi
         file.seek(SeekFrom::Start(offset))?;
     }
     Ok(file)
+}
+
+/// Those of the paths that are not below another of them, sorted.
+fn outermost(paths: &[TreePath]) -> Vec<&TreePath> {
+    let mut sorted: Vec<&TreePath> = paths.iter().collect();
+    sorted.sort_unstable();
+    sorted.dedup_by(|later, kept| later.is_within(kept));
+    sorted
 }
 
 /// Bytes of a file of the tree; shorter at its end, `None` when it cannot be read.

@@ -43,6 +43,8 @@ pub struct Facts {
     pub inode: u64,
     pub device: u64,
     pub uid: u32,
+    /// How many names it has.
+    pub links: u64,
 }
 
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
@@ -276,6 +278,7 @@ impl From<FileStat> for Facts {
             inode: stat.st_ino as u64,
             device: stat.st_dev as u64,
             uid: stat.st_uid,
+            links: stat.st_nlink as u64,
         }
     }
 }

@@ -130,6 +130,7 @@ impl Trees {
         };
         let mode = match mount.sync {
             SyncMode::OneWay => SyncDirection::OneWay,
+            SyncMode::Mirror => SyncDirection::Mirror,
             SyncMode::TwoWay | SyncMode::None => SyncDirection::TwoWay,
         };
         let events: Arc<dyn Events> = self.told.clone();

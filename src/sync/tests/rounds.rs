@@ -244,3 +244,34 @@ async fn moved_content_and_special_names_arrive() {
     assert_eq!((status.skipped_count, status.skipped[0].path.as_str()), (1, "socket"));
     world.stop(session).await;
 }
+
+#[tokio::test]
+async fn holes_stay_holes_links_become_files_and_pipes_are_told() {
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    let world = World::new();
+    let sparse = fs::File::create(world.here("sparse")).unwrap();
+    sparse.set_len(16 << 20).unwrap();
+    sparse.write_all_at(b"in the middle", 8 << 20).unwrap();
+    write(&world.here("one"), "1");
+    fs::hard_link(world.here("one"), world.here("two")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(world.there("pipe")).status().unwrap().success());
+    let session = world.start();
+    flush(&session).await;
+    let facts = fs::metadata(world.there("sparse")).unwrap();
+    assert_eq!(facts.len(), 16 << 20);
+    assert!(facts.blocks() * 512 < 1 << 20, "{} blocks", facts.blocks());
+    let inode = |name: &str| fs::metadata(world.there(name)).unwrap().ino();
+    assert_ne!(inode("one"), inode("two"));
+    fs::write(world.here("one"), "both").unwrap();
+    flush(&session).await;
+    assert_eq!(fs::read_to_string(world.there("two")).unwrap(), "both");
+    let status = session.status().await;
+    let skipped = &status.skipped[0];
+    assert_eq!(
+        (skipped.path.as_str(), skipped.reason.as_str()),
+        ("pipe", "a socket, device or pipe on the other side")
+    );
+    fs::remove_file(world.there("pipe")).unwrap();
+    world.assert_equal();
+    world.stop(session).await;
+}
