@@ -105,12 +105,16 @@ impl Trees {
         Ok(placed(source.is_file(), source, path))
     }
 
-    /// What the user should know of these: conflicts, and what does not go on. What a session notes is told once.
+    /// What the user should know of these: conflicts, and what does not go on. What a session notes or skips is told
+    /// once.
     pub fn notes(&mut self, folders: &[SyncedFolder]) -> Vec<String> {
         let mut notes = Vec::new();
         for SyncedFolder { folder, status } in folders {
             let news = status.notes.iter().filter(|note| self.noted.insert((folder.clone(), (*note).clone())));
             notes.extend(news.cloned());
+            let skipped = status.skipped.iter().map(|skipped| format!("{}: {}", skipped.path, skipped.reason));
+            let news: Vec<_> = skipped.filter(|skipped| self.noted.insert((folder.clone(), skipped.clone()))).collect();
+            notes.extend(left_out(folder, &news));
             notes.extend(standing(folder, status));
         }
         notes
@@ -197,6 +201,14 @@ impl Sessions {
         }
         Ok(SyncReply::Done)
     }
+}
+
+/// What is not on both sides since the user was last told.
+fn left_out(folder: &Path, skipped: &[String]) -> Option<String> {
+    let (first, rest) = skipped.split_first()?;
+    let more =
+        if rest.is_empty() { String::new() } else { format!(" (and {} more: see `devenv sync status`)", rest.len()) };
+    Some(format!("{} is not equal in {first}{more}", folder.display()))
 }
 
 /// What stays so until somebody does something.
