@@ -1,7 +1,9 @@
 //! The process of one verb, or of one program that enters a box: before it has a second thread.
 
+use super::asker::Asker;
 use crate::model::call::{Call, Caller, EnterCall, Verb};
 use crate::model::frame::{FromFar, LONGEST_DATA_BYTES, LONGEST_EVENT_BYTES, Told, header};
+use crate::model::supply::Supply;
 use crate::model::{Event, Events, Failure, Result, Trying};
 use crate::ops::{Context, here};
 use crate::sys::linux::{served, signal};
@@ -21,9 +23,13 @@ pub const ENTER: &str = "__verb-enter";
 /// Carries out the verb of the request, and reports.
 pub fn verb() -> ExitCode {
     signal::on_death_of_parent(signal::INTERRUPT);
-    let report = Arc::new(Report(Mutex::new(served::report())));
+    let report = served::report();
+    let answers = report.try_clone();
+    let report = Arc::new(Report(Mutex::new(report)));
     let outcome = request::<Call>().and_then(|call| {
-        let context = context(call.caller, &report);
+        let answers = answers.trying(|| "no descriptors are left")?;
+        let supply: Arc<dyn Supply> = Arc::new(Asker::new(report.clone(), answers));
+        let context = Context { supply: Some(supply), ..context(call.caller, &report) };
         carry_out(&context, &call.verb, &report)
     });
     match outcome {
@@ -53,7 +59,7 @@ fn request<T: DeserializeOwned>() -> Result<T> {
 
 fn context(caller: Caller, report: &Arc<Report>) -> Context {
     let events: Arc<dyn Events> = report.clone();
-    Context { folder: caller.folder.clone(), place: None, no_input: true, events, caller: Some(caller) }
+    Context { folder: caller.folder.clone(), place: None, no_input: true, events, caller: Some(caller), supply: None }
 }
 
 fn carry_out(context: &Context, verb: &Verb, report: &Arc<Report>) -> Result<Value> {
@@ -65,7 +71,7 @@ fn carry_out(context: &Context, verb: &Verb, report: &Arc<Report>) -> Result<Val
         Verb::Down { volumes } => reply(here::down(context, *volumes)?),
         Verb::ImageList => reply(here::image_list(context)?),
         Verb::ImagePull { reference } => reply(here::image_pull(context, reference)?),
-        Verb::ImageImport { source, name } => reply(here::image_import(context, source, name.as_deref())?),
+        Verb::ImageImport { source, name } => reply(here::image_bring(context, source, name.as_deref())?),
         Verb::ImageRemove { names } => reply(here::image_remove(context, names)?),
         Verb::ImagePrune => reply(here::image_prune(context)?),
         Verb::Doctor => reply(here::doctor(context)?),
@@ -78,11 +84,12 @@ fn reply(reply: impl Serialize) -> Result<Value> {
 }
 
 /// Where frames go.
-struct Report(Mutex<File>);
+#[derive(Debug)]
+pub struct Report(Mutex<File>);
 
 impl Report {
     /// A report that nobody reads is no failure: what was begun goes on to its end, or was interrupted.
-    fn send(&self, frame: &FromFar) {
+    pub fn send(&self, frame: &FromFar) {
         let (what, content) = frame.encode();
         let mut bytes = header(what, content.len()).to_vec();
         bytes.extend_from_slice(&content);

@@ -133,6 +133,8 @@ impl Listener {
                     }
                 }
                 ToFar::Cancel => self.process.signal(signal::INTERRUPT),
+                // A program asks nothing.
+                ToFar::Given(_) | ToFar::Piece(_) => return,
                 ToFar::OutputUnread => self.unread.send_modify(|unread| unread[0] = true),
                 ToFar::ErrorOutputUnread => self.unread.send_modify(|unread| unread[1] = true),
             }

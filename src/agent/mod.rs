@@ -4,6 +4,7 @@
 //! The agent itself only passes bytes on. Each verb, and each program that enters a box, is a process of its own: it has
 //! to enter user namespaces, which takes a process of one thread, and it may be interrupted without harm to others.
 
+mod asker;
 pub mod child;
 mod connect;
 mod enter;

@@ -5,6 +5,7 @@ use crate::model::call::Call;
 use crate::model::frame::{FromFar, ToFar, Told, header};
 use crate::model::{Kind, Result, Trying};
 use crate::sys::framed::read_frame;
+use crate::sys::linux::nonblocking::Nonblocking;
 use crate::sys::linux::pidfd::Process;
 use crate::sys::linux::served::{self, Job, Streams};
 use crate::sys::linux::signal;
@@ -39,9 +40,11 @@ impl Running {
             let report = &mut self.job.report;
             tokio::select! {
                 told = pass_on(report, &mut to) => told,
-                () = listen(&mut from, process) => false,
+                () = listen(&mut from, process, &self.job.answers) => false,
             }
         };
+        // Nothing it still asks is answered.
+        self.job.answers.end_writing();
         // Cut: what it still tells is heard by nobody, but it must not wait for a reader.
         let told = told || pass_on(&mut self.job.report, &mut tokio::io::sink()).await;
         let ended = self.job.child.wait().await?;
@@ -73,11 +76,17 @@ async fn pass_on(report: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrit
     false
 }
 
-/// Hears the asker until it is gone, which counts as Ctrl-C.
-async fn listen(from: &mut (impl AsyncRead + Unpin), process: &Process) {
+/// Hears the asker until it is gone, which counts as Ctrl-C. Its answers are passed on to the verb.
+async fn listen(from: &mut (impl AsyncRead + Unpin), process: &Process, answers: &Nonblocking) {
     while let Ok(Some((what, content))) = read_frame(from, ToFar::longest).await {
-        if let Ok(ToFar::Cancel) = ToFar::decode(what, content) {
-            process.signal(signal::INTERRUPT);
+        match what {
+            b'c' => process.signal(signal::INTERRUPT),
+            b'g' | b'b' => {
+                let answer = [&header(what, content.len())[..], &content].concat();
+                // A verb that has ended needs no answer.
+                let _ = answers.write_all(&answer).await;
+            }
+            _ => {}
         }
     }
     process.signal(signal::INTERRUPT);

@@ -30,7 +30,7 @@ async fn download(reference: &ImageReference, settings: &Settings, events: &dyn 
     let Some(digest) = &reference.digest else {
         return Err(Failure::new("it names no digest: what it is could change at any time").kind(Kind::Usage));
     };
-    let registry = Registry::new(reference, settings, &Patience::default())?;
+    let registry = Registry::new(reference, settings, &Patience::default(), None)?;
     let (manifest, _) = registry.manifest(digest).await?;
     let blob = only_layer(&manifest)?;
     let name = into.file_name().unwrap_or_default().to_string_lossy();

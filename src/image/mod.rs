@@ -29,6 +29,7 @@ mod store;
 pub use config::{Image, ImageConfig, ImageListed};
 #[cfg(target_os = "linux")]
 pub use layer::limits::Limits as UnpackLimits;
+pub use registry::credentials;
 pub use registry::patience::Patience;
 #[cfg(target_os = "linux")]
 pub use store::setup::{Setup, SetupLayer};

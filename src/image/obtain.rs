@@ -69,7 +69,7 @@ impl Store {
         match source {
             ImageSource::Registry(reference) => self.pull(reference, settings, company),
             ImageSource::Host => Err(Failure::new("the host's own system is no image in the store")),
-            source => match local::open(source, &self.options.architecture)? {
+            source => match local::open(source, &self.options.architecture, self.options.supply.as_ref())? {
                 Some(found) => self.import(source, &found, company),
                 None => Err(Failure::new(format!("{source} is no image in files"))),
             },
@@ -87,7 +87,8 @@ impl Store {
     }
 
     fn pull(&self, reference: &ImageReference, settings: &Settings, company: Company) -> Result<Image> {
-        let registry = Arc::new(Registry::new(reference, settings, &self.options.patience)?);
+        let registry =
+            Arc::new(Registry::new(reference, settings, &self.options.patience, self.options.supply.as_ref())?);
         company.events.step(format!("pulling {reference}"));
         let network = Network::start()?;
         let name = reference.digest.as_ref().or(reference.tag.as_ref());
@@ -177,11 +178,12 @@ impl Network {
         let runtime = runtime::current_thread().trying(|| "cannot set up the network")?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
+        let drive = move || {
             // An error means that the sender is gone: stop as well.
             let _ = runtime.block_on(stopped);
             runtime.shutdown_background();
-        });
+        };
+        let thread = std::thread::Builder::new().spawn(drive).trying(|| "cannot start a thread")?;
         Ok(Network { handle, stop: Some(stop), thread: Some(thread) })
     }
 

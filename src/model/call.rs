@@ -1,7 +1,7 @@
 //! Verbs that a far side carries out for a `devenv` elsewhere: what is asked, by whom, and with what.
 
 use super::request::{EnterRequest, LogsRequest, UpRequest};
-use super::{BoxName, Project, ProjectId, Settings};
+use super::{BoxName, ImageSource, Project, ProjectId, Settings};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,9 +30,9 @@ pub enum Verb {
     ImagePull {
         reference: String,
     },
-    /// An image in a file over there, put there before.
+    /// An image in files of the caller's computer, which is asked for them.
     ImageImport {
-        source: String,
+        source: ImageSource,
         name: Option<String>,
     },
     ImageRemove {

@@ -4,6 +4,7 @@
 use super::call::Size;
 use super::event::Event;
 use super::far::LONGEST_DOCUMENT_BYTES;
+use super::supply::{Given, LONGEST_PIECE_BYTES, Question};
 use super::{Failure, Kind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub const LONGEST_DATA_BYTES: usize = 64 << 10;
 /// The longest event: a line of a setup may be long.
 pub const LONGEST_EVENT_BYTES: usize = 1 << 20;
 
+/// The longest question, and the longest answer that is no piece of a file: names, and secrets that are tokens.
+const LONGEST_QUESTION_BYTES: usize = 64 << 10;
+
 /// How much input may be on its way before the far side says that its program took some: signals overtake the rest.
 pub const INPUT_WINDOW_BYTES: usize = 256 << 10;
 
@@ -28,6 +32,8 @@ pub enum FromFar {
     ErrorOutput(Vec<u8>),
     /// So much input was taken: as much again may come.
     InputTaken(u32),
+    /// What the verb needs to know to go on: a [`ToFar::Given`] or a [`ToFar::Piece`] is to come.
+    Question(Question),
     /// The verb is done; its reply.
     Done(serde_json::Value),
     Failed(Told),
@@ -67,6 +73,10 @@ pub enum ToFar {
     Signal(String),
     /// Ctrl-C, for a verb.
     Cancel,
+    /// The answer to a question.
+    Given(Given),
+    /// The bytes that a question was for.
+    Piece(Vec<u8>),
     /// Nobody reads standard output any more.
     OutputUnread,
     /// Nobody reads standard error any more.
@@ -84,6 +94,7 @@ impl FromFar {
             FromFar::Output(bytes) => (b'o', bytes.clone()),
             FromFar::ErrorOutput(bytes) => (b'e', bytes.clone()),
             FromFar::InputTaken(count) => (b't', count.to_be_bytes().to_vec()),
+            FromFar::Question(question) => (b'k', json(question)),
             FromFar::Done(reply) => (b'd', json(reply)),
             FromFar::Failed(told) => (b'f', json(told)),
             FromFar::Exit(code) => (b'x', code.to_be_bytes().to_vec()),
@@ -97,6 +108,7 @@ impl FromFar {
             b'v' => Some(LONGEST_EVENT_BYTES),
             b'o' | b'e' => Some(LONGEST_DATA_BYTES),
             b't' | b'x' => Some(4),
+            b'k' => Some(LONGEST_QUESTION_BYTES),
             b'd' | b'f' => Some(LONGEST_DOCUMENT_BYTES as usize),
             _ => None,
         }
@@ -110,6 +122,7 @@ impl FromFar {
             b'o' => FromFar::Output(content),
             b'e' => FromFar::ErrorOutput(content),
             b't' => FromFar::InputTaken(u32::from_be_bytes(four(&content)?)),
+            b'k' => FromFar::Question(parsed(&content)?),
             b'd' => FromFar::Done(parsed(&content)?),
             b'f' => FromFar::Failed(parsed(&content)?),
             b'x' => FromFar::Exit(i32::from_be_bytes(four(&content)?)),
@@ -127,6 +140,8 @@ impl ToFar {
             ToFar::Resize(size) => (b'r', [size.rows.to_be_bytes(), size.columns.to_be_bytes()].concat()),
             ToFar::Signal(name) => (b's', name.clone().into_bytes()),
             ToFar::Cancel => (b'c', Vec::new()),
+            ToFar::Given(given) => (b'g', json(given)),
+            ToFar::Piece(bytes) => (b'b', bytes.clone()),
             ToFar::OutputUnread => (b'p', Vec::new()),
             ToFar::ErrorOutputUnread => (b'q', Vec::new()),
         }
@@ -139,6 +154,8 @@ impl ToFar {
             b'n' | b'c' | b'p' | b'q' => Some(0),
             b'r' => Some(4),
             b's' => Some(16),
+            b'g' => Some(LONGEST_QUESTION_BYTES),
+            b'b' => Some(LONGEST_PIECE_BYTES),
             _ => None,
         }
     }
@@ -155,6 +172,8 @@ impl ToFar {
             }
             b's' => ToFar::Signal(String::from_utf8(content).map_err(|_| "a signal's name is no text")?),
             b'c' => ToFar::Cancel,
+            b'g' => ToFar::Given(parsed(&content)?),
+            b'b' => ToFar::Piece(content),
             b'p' => ToFar::OutputUnread,
             b'q' => ToFar::ErrorOutputUnread,
             _ => return Err(unknown(what)),
@@ -188,6 +207,7 @@ fn unknown(what: u8) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::supply::Credentials;
     use proptest::prelude::*;
 
     #[test]
@@ -197,6 +217,7 @@ mod tests {
             FromFar::Event(Event::Note { text: "x".into() }),
             FromFar::Output(vec![0, 255]),
             FromFar::InputTaken(7),
+            FromFar::Question(Question::Length { image: "/x.tar".into(), file: None }),
             FromFar::Done(serde_json::json!({"a": [1]})),
             FromFar::Failed(told),
             FromFar::Exit(-1),
@@ -205,7 +226,14 @@ mod tests {
             assert!(content.len() <= FromFar::longest(what).unwrap());
             assert_eq!(FromFar::decode(what, content), Ok(frame));
         }
-        for frame in [ToFar::Input(vec![1]), ToFar::Resize(Size { rows: 3, columns: 4 }), ToFar::Signal("INT".into())] {
+        for frame in [
+            ToFar::Input(vec![1]),
+            ToFar::Resize(Size { rows: 3, columns: 4 }),
+            ToFar::Signal("INT".into()),
+            ToFar::Given(Given::Credentials { found: Some(Credentials::IdentityToken("x".into())) }),
+            ToFar::Given(Given::Length { bytes: None }),
+            ToFar::Piece(vec![7; LONGEST_PIECE_BYTES]),
+        ] {
             let (what, content) = frame.encode();
             assert!(content.len() <= ToFar::longest(what).unwrap());
             assert_eq!(ToFar::decode(what, content), Ok(frame));

@@ -19,6 +19,7 @@ pub mod project;
 pub mod request;
 pub mod settings;
 pub mod status;
+pub mod supply;
 pub mod sync;
 pub mod there;
 pub mod vm;

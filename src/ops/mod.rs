@@ -15,6 +15,7 @@ pub mod there;
 pub mod verbs;
 
 use crate::model::call::Caller;
+use crate::model::supply::Supply;
 use crate::model::{Events, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Context {
     pub events: Arc<dyn Events>,
     /// On a far side: who calls from elsewhere, and the project as resolved there. `None`: somebody on this computer.
     pub caller: Option<Caller>,
+    /// On a far side: what the caller's computer has and this one lacks can be asked for here.
+    pub supply: Option<Arc<dyn Supply>>,
 }
 
 impl Context {
@@ -39,6 +42,6 @@ impl Context {
     /// `folder` does not exist.
     pub fn new(folder: &Path, place: Option<String>, no_input: bool, events: Arc<dyn Events>) -> Result<Context> {
         let folder = crate::sys::fs::real_path(folder)?;
-        Ok(Context { folder, place, no_input, events, caller: None })
+        Ok(Context { folder, place, no_input, events, caller: None, supply: None })
     }
 }

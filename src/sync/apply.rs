@@ -352,7 +352,8 @@ mod tests {
 
     #[test]
     fn what_is_saved_between_a_swap_and_its_undoing_stands() {
-        let saves: [(&str, fn(&std::path::Path)); 3] = [
+        type Save = fn(&std::path::Path);
+        let saves: [(&str, Save); 3] = [
             ("nothing", |_| {}),
             ("edited in place", |path| std::fs::write(path, "newest").unwrap()),
             ("saved by rename", |path| {

@@ -2,7 +2,7 @@
 
 use super::message::{Ask, Hello, PROTOCOL, Tell};
 use super::replica::{Owner, Replica};
-use super::wire::{receive, send};
+use super::wire::{Pace, receive, send};
 use super::worker::{Work, Worker};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::fs::make_folder;
@@ -52,8 +52,9 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
         Ok(())
     };
     let writing = async {
+        let mut pace = Pace::default();
         while let Some(tell) = told.recv().await {
-            send(&mut to, &tell, false).await?;
+            pace.send(&mut to, &tell).await?;
         }
         Ok(())
     };

@@ -3,7 +3,7 @@
 use super::far::check_protocol;
 use super::message::{Ask, Hello, PROTOCOL, Tell};
 use super::names::Rules;
-use super::wire::{receive, send};
+use super::wire::{Pace, receive, send};
 use crate::model::{Failure, Result};
 use crate::sys::stream::Stream;
 use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
@@ -57,8 +57,9 @@ async fn carry(
         Ok(())
     };
     let writing = async {
+        let mut pace = Pace::default();
         while let Some(ask) = asked.recv().await {
-            send(&mut to, &ask, false).await?;
+            pace.send(&mut to, &ask).await?;
         }
         Ok(())
     };

@@ -2,6 +2,7 @@
 
 use crate::model::{Failure, Result, Trying};
 use serde::{Serialize, de::DeserializeOwned};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The longest message, unpacked. Senders keep far below it (`BATCH_BYTES` of the controller).
@@ -10,6 +11,13 @@ pub const LONGEST_MESSAGE_BYTES: usize = 4 << 20;
 const WORTH_PACKING_BYTES: usize = 512;
 /// The quickest of zstd.
 const PACKING_LEVEL: i32 = 1;
+
+/// A stream that takes less than this a second is slower than packing, by far.
+const SLOW_BYTES: f64 = (8 << 20) as f64;
+/// What was sent counts half after so much more was.
+const REMEMBERED_BYTES: f64 = (1 << 20) as f64;
+/// The pace of less than this says nothing: buffers on the way take it at once, or a moment's pause is in it.
+const MEASURED_BYTES: f64 = (256 << 10) as f64;
 
 const PLAIN: u8 = 0;
 const PACKED: u8 = 1;
@@ -78,14 +86,48 @@ pub async fn receive<M: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin))
     decode(head[4], &body).map(Some)
 }
 
+/// How fast a stream takes what is written to it, of late.
+#[derive(Debug, Default)]
+pub struct Pace {
+    bytes: f64,
+    seconds: f64,
+}
+
+impl Pace {
+    /// Sends one message, packed if the stream has been so slow that it pays.
+    ///
+    /// # Errors
+    /// The stream breaks.
+    pub async fn send<M: Serialize>(&mut self, stream: &mut (impl AsyncWrite + Unpin), message: &M) -> Result<()> {
+        let frame = encode(message, self.is_slow())?;
+        let began = Instant::now();
+        write(stream, &frame).await?;
+        self.note(frame.len(), began.elapsed());
+        Ok(())
+    }
+
+    fn is_slow(&self) -> bool {
+        self.bytes > MEASURED_BYTES && self.bytes < self.seconds * SLOW_BYTES
+    }
+
+    fn note(&mut self, bytes: usize, taken: Duration) {
+        let kept = (-(bytes as f64) / REMEMBERED_BYTES).exp2();
+        self.bytes = self.bytes * kept + bytes as f64;
+        self.seconds = self.seconds * kept + taken.as_secs_f64();
+    }
+}
+
 /// Sends one message.
 ///
 /// # Errors
 /// The stream breaks.
 pub async fn send<M: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &M, pack: bool) -> Result<()> {
-    let frame = encode(message, pack)?;
+    write(stream, &encode(message, pack)?).await
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> Result<()> {
     let sent = async {
-        stream.write_all(&frame).await?;
+        stream.write_all(frame).await?;
         stream.flush().await
     };
     sent.await.trying(|| "the connection of file sync broke")
@@ -125,6 +167,25 @@ mod tests {
         }
         let bomb = zstd::bulk::compress(&vec![0; LONGEST_MESSAGE_BYTES + 1], 1).unwrap();
         assert!(decode::<Tell>(PACKED, &bomb).is_err());
+    }
+
+    #[test]
+    fn only_what_a_slow_stream_carries_is_packed() {
+        let message = 64 << 10;
+        let paces = [
+            ("loopback", 300_000, 1000, false),
+            ("local network", 60_000, 1000, false),
+            ("far away", 5_000, 1000, true),
+            ("a first message", 1, 1, false),
+        ];
+        for (what, kib_a_second, messages, slow) in paces {
+            let mut pace = Pace::default();
+            (0..messages).for_each(|_| pace.note(message, Duration::from_secs_f64(64.0 / f64::from(kib_a_second))));
+            assert_eq!(pace.is_slow(), slow, "{what}");
+            // Another pace is noticed soon.
+            (0..100).for_each(|_| pace.note(message, Duration::from_millis(if slow { 0 } else { 100 })));
+            assert_eq!(pace.is_slow(), !slow, "{what}");
+        }
     }
 
     proptest! {

@@ -402,14 +402,6 @@ impl Worker {
     }
 }
 
-/// Those of the paths that are not below another of them, sorted.
-fn outermost(paths: &[TreePath]) -> Vec<&TreePath> {
-    let mut sorted: Vec<&TreePath> = paths.iter().collect();
-    sorted.sort_unstable();
-    sorted.dedup_by(|later, kept| later.is_within(kept));
-    sorted
-}
-
 fn open_at(replica: &mut Replica, path: &TreePath, offset: u64) -> io::Result<File> {
     let (parent, name) = path.split().ok_or(io::ErrorKind::IsADirectory)?;
     let mut file = replica.walk(&parent)?.read(name)?;
@@ -417,6 +409,14 @@ fn open_at(replica: &mut Replica, path: &TreePath, offset: u64) -> io::Result<Fi
         file.seek(SeekFrom::Start(offset))?;
     }
     Ok(file)
+}
+
+/// Those of the paths that are not below another of them, sorted.
+fn outermost(paths: &[TreePath]) -> Vec<&TreePath> {
+    let mut sorted: Vec<&TreePath> = paths.iter().collect();
+    sorted.sort_unstable();
+    sorted.dedup_by(|later, kept| later.is_within(kept));
+    sorted
 }
 
 /// Bytes of a file of the tree; shorter at its end, `None` when it cannot be read.

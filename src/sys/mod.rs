@@ -29,6 +29,11 @@ pub mod socket;
 pub mod stream;
 pub mod task;
 pub mod terminal;
+#[cfg(target_arch = "x86_64")]
+pub mod tsc;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "tsc_elsewhere.rs"]
+pub mod tsc;
 pub mod unix;
 pub mod virtualization;
 

@@ -20,6 +20,10 @@ ports   = ["18467:8100"]
 TOML
 echo alive >page.txt
 
+# Connections are not kept at first: what is cut is all there is.
+cp "$there/config" "$sandbox/ssh-config"
+printf '  ControlPath %s/never\n' "$there" >>"$there/config"
+
 # An ssh that is killed at its Nth system call of a kind, when somebody says so.
 cat >"$there/bin/ssh" <<SSH
 #!/bin/sh
@@ -108,6 +112,21 @@ for delay in 0.02 0.05 0.1 0.2 0.4 0.6 1; do
     heals "up was killed after $delay s"
 done
 ok "a killed up heals"
+
+# With kept connections: the one that all sessions share is killed, and one whose other end says nothing any more.
+cp "$sandbox/ssh-config" "$there/config"
+masters() { pgrep -u "$(id -u)" -f "^ssh: $DEVENV_HOME/run/ssh/|^$real_ssh -F $there/config .*ControlMaster=auto" || true; }
+timeout 60 "$DEVENV" down >/dev/null 2>&1
+heals "the first connection that is kept"
+for pid in $(masters); do kill -9 "$pid"; done
+check "exec outlives a killed connection that was kept" "$DEVENV" exec -T -- true
+heals "a killed connection that was kept"
+for pid in $(masters); do kill -STOP "$pid"; done
+for pid in $(keepers); do kill -9 "$pid"; done
+heals "a kept connection that went silent"
+for pid in $(masters); do kill -CONT "$pid"; done
+within 10 one agents || not_ok "one agent when it speaks again, not $(count agents)"
+ok "kept connections that end or say nothing heal"
 same "the source is untouched" alive "$(cat page.txt)"
 same "the volume is untouched" precious "$("$DEVENV" exec -T -- cat /data/file)"
 check "down" "$DEVENV" down

@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: what only the guest of the managed VM can show: limits on cgroup v2, its clock, its disk, its end
+# runs as: user
 . "$(dirname "$0")/../support/journey.sh"
 journey "the managed VM's guest"
 
@@ -38,7 +39,8 @@ near() { before=$(date +%s) && inside=$(in_box date +%s) && [ "$inside" -ge $((b
 check "the clock is this computer's" near
 pid=$("$DEVENV" vm status --json | jq -r .pid)
 kill -STOP "$pid"
-sleep 5
+# Longer than the connection lasts without an answer.
+sleep "${DEVENV_TEST_SLEEP_SECONDS:-20}"
 kill -CONT "$pid"
 check "and again after the VM stood still" within 20 near
 

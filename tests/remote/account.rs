@@ -9,6 +9,7 @@ use devenv::model::far::{Answer, Request};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -216,7 +217,9 @@ async fn somebody_at_the_terminal_is_asked_once_and_those_who_come_later_need_no
     assert!(told.contains("Host key verification failed"), "{told}");
     let sockets = world.path().join("asked-sockets");
     for attended in [true, false] {
-        let access = Access { sockets: &sockets, attended, programs: &program, events: &Unheard };
+        let programs = program.to_vec();
+        let programs = Arc::new(move || Ok(programs.clone()));
+        let access = Access { sockets: &sockets, attended, programs, events: &Unheard };
         let line = connect(&remote, &access).await;
         says_hello(&line.unwrap_or_else(|failure| panic!("{attended}: {:?}", failure.chain()))).await;
     }

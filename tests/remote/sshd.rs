@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// The account that is logged in to, where this is root; otherwise our own.
@@ -200,6 +200,8 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
+        // Its sessions, and with them the connections that clients keep.
+        let _ = Command::new("pkill").args(["-P", &self.child.id().to_string()]).status();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -214,6 +216,8 @@ pub fn remote(name: &str) -> RemoteHost {
 
 pub async fn connect_to(remote: &RemoteHost, programs: &[Program]) -> Result<RemoteLine> {
     let sockets = World::get().path().join("sockets");
+    let programs = programs.to_vec();
+    let programs = Arc::new(move || Ok(programs.clone()));
     connect(remote, &Access { sockets: &sockets, attended: false, programs, events: &Unheard }).await
 }
 

@@ -32,7 +32,7 @@ debian_guest() {
 user=\$1
 shift
 exec ssh -q -i "$guest/key" -p $guest_port -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \\
-    -o ConnectTimeout=2 "\$user@127.0.0.1" "\$@"
+    -o ConnectTimeout="\${PATIENCE_S:-30}" "\$user@127.0.0.1" "\$@"
 AS
     cat >"$guest/stop" <<STOP
 #!/bin/sh
@@ -46,7 +46,7 @@ qemu-system-$(uname -m) -machine q35 -accel "\$1" -cpu "\$2" -smp $guest_cpus -m
     -netdev user,id=net,hostfwd=tcp:127.0.0.1:$guest_port-:22 -device virtio-net-pci,netdev=net \\
     -serial "file:$guest/console" -display none -nodefaults -pidfile "$guest/pid" -daemonize
 for try in \$(seq 1200); do
-    "$guest/as" root true </dev/null && exit 0
+    PATIENCE_S=2 "$guest/as" root true </dev/null && exit 0
     sleep 0.1
 done
 exit 1

@@ -3,15 +3,18 @@
 use crate::image::layer::entries::{Entries, EntryKind};
 use crate::image::layer::limits::Limits;
 use crate::image::layer::place::clean;
+use crate::image::local::bytes::{Cursor, Part, ReadAt, Supplied};
 use crate::image::local::files::{Files, absent};
+use crate::model::supply::{LONGEST_PIECE_BYTES, Supply};
 use crate::model::{Failure, Result, Trying};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
+use std::io::{BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+/// As much is read at once when headers are looked for.
+const AHEAD_BYTES: usize = 64 << 10;
 /// Links followed from one name.
 const LINK_LIMIT: usize = 8;
 
@@ -26,7 +29,7 @@ enum Member {
 
 /// Files of an uncompressed tar.
 pub struct TarFiles {
-    file: Arc<File>,
+    file: Arc<dyn ReadAt>,
     members: HashMap<String, Member>,
 }
 
@@ -35,6 +38,18 @@ impl TarFiles {
     /// The file does not exist or is no plain tar.
     pub fn open(path: &Path) -> Result<TarFiles> {
         let file = File::open(path).trying(|| format!("cannot open {}", path.display()))?;
+        TarFiles::over(Arc::new(file), path)
+    }
+
+    /// The archive `path` of a caller elsewhere.
+    ///
+    /// # Errors
+    /// As [`TarFiles::open`].
+    pub fn supplied(supply: Arc<dyn Supply>, path: &Path) -> Result<TarFiles> {
+        TarFiles::over(Arc::new(Supplied { supply, image: path.to_owned(), file: None }), path)
+    }
+
+    fn over(file: Arc<dyn ReadAt>, path: &Path) -> Result<TarFiles> {
         let mut start = [0; 4];
         let length = file.read_at(&mut start, 0).trying(|| format!("cannot read {}", path.display()))?;
         if start.starts_with(&[0x1f, 0x8b]) || start == [0x28, 0xb5, 0x2f, 0xfd] || start.starts_with(b"BZh") {
@@ -44,8 +59,8 @@ impl TarFiles {
         if length == 0 {
             return Err(Failure::new(format!("{} is empty", path.display())));
         }
-        let members = index(&file).trying(|| format!("cannot read {}", path.display()))?;
-        Ok(TarFiles { file: Arc::new(file), members })
+        let members = index(&*file).trying(|| format!("cannot read {}", path.display()))?;
+        Ok(TarFiles { file, members })
     }
 
     fn find(&self, path: &str) -> Option<(u64, u64)> {
@@ -60,10 +75,10 @@ impl TarFiles {
     }
 }
 
-fn index(file: &File) -> Result<HashMap<String, Member>> {
+fn index(file: &dyn ReadAt) -> Result<HashMap<String, Member>> {
     let limits = Limits::default();
     let mut members = HashMap::new();
-    let mut entries = Entries::new(BufReader::new(file), &limits);
+    let mut entries = Entries::new(BufReader::with_capacity(AHEAD_BYTES, Cursor { file, at: 0 }), &limits);
     while let Some(entry) = entries.next()? {
         let path = text(clean(&entry.path, limits.path_bytes)?)?;
         let member = match entry.kind {
@@ -93,26 +108,8 @@ fn text(path: Vec<u8>) -> Result<String> {
 impl Files for TarFiles {
     fn open_file(&self, path: &str) -> Result<(Box<dyn Read + Send>, u64)> {
         let (at, size) = self.find(path).ok_or_else(|| absent(path))?;
-        Ok((Box::new(Part { file: Arc::clone(&self.file), at, left: size }), size))
-    }
-}
-
-/// A range of a file.
-struct Part {
-    file: Arc<File>,
-    at: u64,
-    left: u64,
-}
-
-impl Read for Part {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let read = self.file.read_at(&mut buffer[..length], self.at)?;
-        if read == 0 && length > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the tar is cut short"));
-        }
-        self.at += read as u64;
-        self.left -= read as u64;
-        Ok(read)
+        // In large pieces: each may have to come from elsewhere.
+        let part = Part { file: Arc::clone(&self.file), at, left: size };
+        Ok((Box::new(BufReader::with_capacity(LONGEST_PIECE_BYTES, part)), size))
     }
 }

@@ -1,9 +1,12 @@
 //! Named files to read, from a folder or from a tar.
 
+use crate::image::local::bytes::{Part, Supplied};
+use crate::model::supply::{LONGEST_PIECE_BYTES, Supply};
 use crate::model::{Failure, Kind, Result, Trying};
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Files by relative path.
 pub trait Files: Send + Sync {
@@ -54,5 +57,21 @@ impl Files for DiskFiles {
             Err(error) if error.kind() == ErrorKind::NotFound => Err(absent(path)),
             Err(error) => Err(Failure::because(format!("cannot read {}", full.display()), error)),
         }
+    }
+}
+
+/// The files of a folder of a caller elsewhere.
+pub struct SuppliedFiles {
+    pub supply: Arc<dyn Supply>,
+    pub folder: PathBuf,
+}
+
+impl Files for SuppliedFiles {
+    fn open_file(&self, path: &str) -> Result<(Box<dyn Read + Send>, u64)> {
+        let length = self.supply.length(&self.folder, Some(path))?.ok_or_else(|| absent(path))?;
+        let (supply, image) = (self.supply.clone(), self.folder.clone());
+        let file = Arc::new(Supplied { supply, image, file: Some(path.to_owned()) });
+        let whole = Part { file, at: 0, left: length };
+        Ok((Box::new(BufReader::with_capacity(LONGEST_PIECE_BYTES, whole)), length))
     }
 }

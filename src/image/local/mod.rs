@@ -1,6 +1,7 @@
 //! Images in files: OCI layouts and what `docker save` writes.
 
 mod archive;
+mod bytes;
 mod docker;
 mod files;
 mod oci;
@@ -9,12 +10,15 @@ use crate::image::config::ConfigFile;
 use crate::image::digest::Digest;
 use crate::image::layer::decode::BlobPieces;
 use crate::image::manifest::Descriptor;
+use crate::model::supply::Supply;
 use crate::model::{Failure, ImageSource, Result, Trying};
+use ::bytes::Bytes;
 use archive::TarFiles;
-use bytes::Bytes;
-use files::{DiskFiles, Files};
+use files::{DiskFiles, Files, SuppliedFiles};
 use std::collections::HashMap;
 use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
 use tokio::sync::mpsc::{Sender, channel};
 
 /// An image in files, found and understood; its layers not read yet.
@@ -34,21 +38,32 @@ const WAITING_PIECES: usize = 4;
 /// Bytes read at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Finds the image a source means; `None` for sources that are no files.
+/// Finds the image a source means, in files of this computer or of a caller who has them; `None` for sources that are no
+/// files.
 ///
 /// # Errors
 /// The files are missing or damaged, or mean several images.
-pub fn open(source: &ImageSource, architecture: &str) -> Result<Option<LocalImage>> {
+pub fn open(source: &ImageSource, architecture: &str, supply: Option<&Arc<dyn Supply>>) -> Result<Option<LocalImage>> {
+    let folder = |path: &Path| match supply {
+        Some(supply) => {
+            Ok(Box::new(SuppliedFiles { supply: supply.clone(), folder: path.to_owned() }) as Box<dyn Files>)
+        }
+        None => DiskFiles::open(path).map(|files| Box::new(files) as Box<dyn Files>),
+    };
+    let archive = |path: &Path| match supply {
+        Some(supply) => TarFiles::supplied(supply.clone(), path),
+        None => TarFiles::open(path),
+    };
     let image = match source {
         ImageSource::Registry(_) | ImageSource::Host => return Ok(None),
         ImageSource::OciFolder(path, tag) => {
-            DiskFiles::open(path).and_then(|files| oci::open(Box::new(files), tag.as_deref(), architecture))
+            folder(path).and_then(|files| oci::open(files, tag.as_deref(), architecture))
         }
         ImageSource::OciArchive(path, tag) => {
-            TarFiles::open(path).and_then(|files| oci::open(Box::new(files), tag.as_deref(), architecture))
+            archive(path).and_then(|files| oci::open(Box::new(files), tag.as_deref(), architecture))
         }
         ImageSource::DockerArchive(path, tag) => {
-            TarFiles::open(path).and_then(|files| docker::open(Box::new(files), tag.as_deref()))
+            archive(path).and_then(|files| docker::open(Box::new(files), tag.as_deref()))
         }
     };
     image.trying(|| format!("cannot use the image {source}")).map(Some)
@@ -60,7 +75,13 @@ impl LocalImage {
         let (sender, receiver) = channel(WAITING_PIECES);
         let path = self.paths.get(&blob.digest).cloned().unwrap_or_default();
         match self.files.open_file(&path) {
-            Ok((reader, _)) => drop(std::thread::spawn(move || send_all(reader, &path, &sender))),
+            Ok((reader, _)) => {
+                let pieces = sender.clone();
+                let reading = std::thread::Builder::new().spawn(move || send_all(reader, &path, &pieces));
+                if let Err(failure) = reading.trying(|| "cannot start a thread") {
+                    drop(sender.try_send(Err(failure)));
+                }
+            }
             // Room for it is there: the channel is new.
             Err(failure) => drop(sender.try_send(Err(failure))),
         }

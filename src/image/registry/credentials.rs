@@ -1,5 +1,6 @@
 //! Credentials where podman and docker keep them (containers-auth.json(5), docker's config.json).
 
+use crate::model::supply::Credentials;
 use crate::model::{Failure, Result, Trying};
 use crate::sys::{command, environment, fs};
 use base64::Engine as _;
@@ -7,17 +8,6 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Who to be at a registry.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Credentials {
-    Password {
-        user: String,
-        password: String,
-    },
-    /// An OAuth2 refresh token.
-    IdentityToken(String),
-}
 
 /// A helper may ask a key ring that asks a person.
 const HELPER_LIMIT: Duration = Duration::from_secs(60);

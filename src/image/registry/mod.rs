@@ -4,7 +4,7 @@ mod answer;
 #[cfg(target_os = "linux")]
 mod blob;
 mod challenge;
-mod credentials;
+pub mod credentials;
 mod endpoint;
 mod http;
 mod names;
@@ -15,6 +15,7 @@ mod token;
 
 use crate::image::digest::Digest;
 use crate::image::manifest::{ACCEPTED, Descriptor, MANIFEST_LIMIT_BYTES};
+use crate::model::supply::Supply;
 use crate::model::{Failure, ImageReference, Kind, Result, Settings};
 use answer::{Problem, no_answer, read_limited};
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use names::Names;
 use patience::Patience;
 use reqwest::{Response, StatusCode};
 use server::{Ask, Server};
+use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
 /// One repository, wherever it can be fetched.
@@ -32,13 +34,20 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// Credentials are those of `supply`, where there is one, and this account's otherwise.
+    ///
     /// # Errors
     /// The settings for its servers are wrong.
-    pub fn new(reference: &ImageReference, settings: &Settings, patience: &Patience) -> Result<Registry> {
+    pub fn new(
+        reference: &ImageReference,
+        settings: &Settings,
+        patience: &Patience,
+        supply: Option<&Arc<dyn Supply>>,
+    ) -> Result<Registry> {
         let names = Names::default();
         let servers = endpoint::endpoints(reference, settings)?.into_iter().map(|endpoint| {
             let client = http::client(&endpoint, settings, &names, patience)?;
-            Ok(Server::new(endpoint, client))
+            Ok(Server::new(endpoint, client, supply.cloned()))
         });
         let servers = servers.collect::<Result<_>>()?;
         Ok(Registry { reference: reference.clone(), servers, patience: patience.clone() })

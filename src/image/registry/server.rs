@@ -2,12 +2,13 @@
 
 use crate::image::registry::answer::{Problem, no_answer, problem};
 use crate::image::registry::challenge;
-use crate::image::registry::credentials::{self, Credentials};
+use crate::image::registry::credentials;
 use crate::image::registry::endpoint::{Endpoint, Scheme};
 use crate::image::registry::token::authorise;
+use crate::model::supply::{Credentials, Supply};
 use crate::model::{Failure, Result};
 use reqwest::{Client, Response, StatusCode};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 
 /// A server that may have the repository.
@@ -16,6 +17,8 @@ pub struct Server {
     client: Client,
     /// `https://HOST`, once it is known which scheme works.
     base: OnceCell<String>,
+    /// Knows the credentials; `None`: the files of this account do.
+    supply: Option<Arc<dyn Supply>>,
     credentials: OnceCell<Option<Credentials>>,
     /// Value of `Authorization` that worked last.
     authorization: Mutex<Option<String>>,
@@ -31,11 +34,12 @@ pub struct Ask<'a> {
 }
 
 impl Server {
-    pub fn new(endpoint: Endpoint, client: Client) -> Server {
+    pub fn new(endpoint: Endpoint, client: Client, supply: Option<Arc<dyn Supply>>) -> Server {
         Server {
             endpoint,
             client,
             base: OnceCell::new(),
+            supply,
             credentials: OnceCell::new(),
             authorization: Mutex::new(None),
         }
@@ -86,7 +90,12 @@ impl Server {
         let find = || async {
             let (account, repository) = (self.endpoint.account.clone(), self.endpoint.repository.clone());
             // A credential helper may ask a person: that must not hold up other transfers.
-            let found = tokio::task::spawn_blocking(move || credentials::find(&account, &repository)).await;
+            let supply = self.supply.clone();
+            let found = tokio::task::spawn_blocking(move || match supply {
+                Some(supply) => supply.credentials(&account, &repository),
+                None => credentials::find(&account, &repository),
+            });
+            let found = found.await;
             found.map_err(|error| Failure::because("cannot look for credentials", error))?
         };
         Ok(self.credentials.get_or_try_init(find).await?.as_ref())

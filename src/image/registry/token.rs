@@ -2,7 +2,7 @@
 
 use crate::image::registry::answer::{Problem, no_answer, problem, read_limited};
 use crate::image::registry::challenge::Challenge;
-use crate::image::registry::credentials::Credentials;
+use crate::model::supply::Credentials;
 use crate::model::{Failure, Trying};
 use base64::Engine as _;
 use reqwest::{Client, Url};

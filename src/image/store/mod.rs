@@ -21,6 +21,7 @@ use crate::image::digest::Digest;
 use crate::image::layer::limits::Limits;
 use crate::image::local;
 use crate::image::registry::patience::Patience;
+use crate::model::supply::Supply;
 use crate::model::{Failure, ImageReference, ImageSource, Kind, Result, Trying};
 use crate::sys::fs::{self, Lock};
 use records::{ImageRecord, LayerRecord, NameRecord};
@@ -28,6 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Who owns the files of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +49,15 @@ pub struct StoreOptions {
     pub ids: LayerIds,
     pub limits: Limits,
     pub patience: Patience,
+    /// A caller elsewhere, who has the credentials and the images in files; `None`: this computer has them.
+    pub supply: Option<Arc<dyn Supply>>,
 }
 
 impl StoreOptions {
     /// Options with the usual limits.
     pub fn new(root: impl Into<PathBuf>, architecture: impl Into<String>, ids: LayerIds) -> StoreOptions {
         let (limits, patience) = (Limits::default(), Patience::default());
-        StoreOptions { root: root.into(), architecture: architecture.into(), ids, limits, patience }
+        StoreOptions { root: root.into(), architecture: architecture.into(), ids, limits, patience, supply: None }
     }
 }
 
@@ -91,7 +95,7 @@ impl Store {
     pub fn find(&self, source: &ImageSource) -> Result<Option<Image>> {
         match source {
             ImageSource::Registry(reference) => self.find_reference(reference),
-            source => match local::open(source, &self.options.architecture)? {
+            source => match local::open(source, &self.options.architecture, self.options.supply.as_ref())? {
                 Some(found) => self.load(&found.digest, None),
                 None => Ok(None),
             },

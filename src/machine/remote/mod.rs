@@ -17,9 +17,10 @@ use crate::sys::{command, fs, mux};
 use explain::needs_a_person;
 use futures_util::future::BoxFuture;
 use session::{Session, Trouble};
-use settings::{Settings, ask_arguments, master_arguments, session_arguments};
+use settings::{Control, Settings, ask_arguments, master_arguments, session_arguments};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -31,48 +32,66 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a remote host is reached.
 pub struct Access<'a> {
-    /// A folder of ours, for nobody else: the sockets of connections for which somebody entered a password.
+    /// A folder of ours, for nobody else: the sockets of connections that are kept.
     pub sockets: &'a Path,
     /// Somebody sits at a terminal and may be asked what ssh asks.
     pub attended: bool,
-    /// Our program, for each architecture we have it for.
-    pub programs: &'a [Program],
+    /// Gives our program, for each architecture we have it for.
+    pub programs: Programs,
     pub events: &'a dyn Events,
 }
+
+/// Reads our programs: it takes a while, and is done beside other work.
+pub type Programs = Arc<dyn Fn() -> Result<Vec<Program>> + Send + Sync>;
 
 /// A connection to the agent on a remote host.
 pub struct RemoteLine {
     opener: mux::Opener,
     remote: RemoteHost,
     complaint: Complaint,
+    /// What our program at the other end was built for.
+    machine: String,
     /// Ends when this is dropped.
     _child: Child,
 }
 
 /// Connects, and puts our program there if it is not. Where ssh wants to ask something, it asks at the terminal of an
-/// attended caller; the connection made so is kept for later callers that are not attended.
+/// attended caller. The connection is kept for later callers, and by itself for ten minutes after its last use.
 ///
 /// # Errors
 /// ssh cannot connect, the account has no shell that runs commands, there is no place for the program, or the computer
 /// is of a kind we have no program for.
 pub async fn connect(remote: &RemoteHost, access: &Access<'_>) -> Result<RemoteLine> {
-    let (settings, defaults) = read_settings(remote).await?;
-    let socket = control_socket(access.sockets, remote);
-    let begin = async || {
-        let control = socket.exists().then_some(&*socket);
-        let arguments = |command: &str| session_arguments(remote, &settings, &defaults, control, command);
-        session::begin(remote, arguments, access.programs, access.events).await
+    let programs = access.programs.clone();
+    let programs = tokio::task::spawn_blocking(move || programs());
+    let (known, programs) = tokio::join!(Known::read(remote, access.sockets), programs);
+    let (known, programs) = (known?, programs.trying(|| "cannot read our program")??);
+    if !known.keeps_its_own {
+        make_sockets_folder(access.sockets)?;
+    }
+    let begin = async |patience| {
+        let control = known.control();
+        let arguments =
+            |command: &str| session_arguments(remote, &known.settings, &known.defaults, control.as_ref(), command);
+        session::begin(remote, arguments, patience, &programs, access.events).await
     };
-    let begun = match begin().await {
+    let mut begun = begin(if known.socket.exists() { session::KEPT_PATIENCE } else { session::PATIENCE }).await;
+    if matches!(begun, Err(Trouble::Silent(_))) && known.socket.exists() {
+        // Its other end has gone without a word, as after a sleep: nobody shall wait for it again.
+        fs::remove_file_if_exists(&known.socket)?;
+        begun = begin(session::PATIENCE).await;
+    }
+    let begun = match begun {
         Err(Trouble::Ended(ended)) if access.attended && needs_a_person(&ended.complaint) => {
-            let words = master_arguments(remote, &settings, &defaults, &socket);
+            let words = master_arguments(remote, &known.settings, &known.defaults, &known.socket);
             ask_with(remote, access.sockets, words).await?;
-            begin().await
+            begin(session::PATIENCE).await
         }
         begun => begun,
     };
     let session = begun.map_err(|trouble| trouble.into_failure(remote))?;
-    Ok(RemoteLine::over(session, remote.clone()))
+    let machine = programs.into_iter().find(|program| program.hash == session.hash);
+    Ok(RemoteLine::over(session, remote.clone(), machine.map(|program| program.machine).unwrap_or_default()))
 }
 
 /// Has ssh ask at this process's terminal what [`connect`] could not ask (a failure of kind `Unattended`), and keeps the
@@ -81,14 +100,13 @@ pub async fn connect(remote: &RemoteHost, access: &Access<'_>) -> Result<RemoteL
 /// # Errors
 /// ssh cannot connect; it has said why.
 pub async fn ask(remote: &RemoteHost, sockets: &Path) -> Result<()> {
-    let (settings, defaults) = read_settings(remote).await?;
-    let words = master_arguments(remote, &settings, &defaults, &control_socket(sockets, remote));
+    let known = Known::read(remote, sockets).await?;
+    let words = master_arguments(remote, &known.settings, &known.defaults, &known.socket);
     ask_with(remote, sockets, words).await
 }
 
 async fn ask_with(remote: &RemoteHost, sockets: &Path, words: Vec<String>) -> Result<()> {
-    fs::make_folder(sockets)?;
-    fs::make_private_folder(sockets)?;
+    make_sockets_folder(sockets)?;
     let asked = tokio::task::spawn_blocking(move || attended(&words));
     asked.await.unwrap_or_else(|_| Err(Failure::new("ssh was cut short"))).map_err(|failure| {
         let hint = failure.get_hint().unwrap_or("ssh has said why").to_owned();
@@ -103,40 +121,72 @@ fn attended(words: &[String]) -> Result<()> {
     if status.success() { Ok(()) } else { Err(Failure::new(format!("ssh ended with {status}"))) }
 }
 
-/// What ssh does for this host, and what it does without any configuration.
-async fn read_settings(remote: &RemoteHost) -> Result<(Settings, Settings)> {
-    let ask = |configured| {
-        let words = ask_arguments(remote, configured);
-        tokio::task::spawn_blocking(move || {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            command::run("ssh", &words, &[], ASK_PATIENCE)
-        })
-    };
-    let (own, defaults) = tokio::join!(ask(true), ask(false));
-    let finished =
-        |joined: std::result::Result<_, _>| joined.unwrap_or_else(|_| Err(Failure::new("ssh was cut short")));
-    let hint = |failure: Failure| failure.hint("install OpenSSH's client (openssh-client)");
-    let (own, defaults) = (finished(own).map_err(hint)?, finished(defaults).map_err(hint)?);
-    if !own.status.success() {
-        let why = own.complaint;
-        return Err(Failure::because(format!("ssh does not know how to reach {remote}"), why)
-            .hint("its configuration is ~/.ssh/config and /etc/ssh/ssh_config"));
-    }
-    let read = |output: &[u8]| Settings::read(&String::from_utf8_lossy(output));
-    Ok((read(&own.output), read(&defaults.output)))
+fn make_sockets_folder(sockets: &Path) -> Result<()> {
+    fs::make_folder(sockets)?;
+    fs::make_private_folder(sockets)
 }
 
-/// Short, whatever the host's name: a unix socket's path has at most 107 bytes (unix(7)), of which ssh takes 17.
-fn control_socket(folder: &Path, remote: &RemoteHost) -> PathBuf {
-    let digest = Sha256::digest(remote.to_string());
+/// What is known of a host before it is connected to.
+struct Known {
+    settings: Settings,
+    /// What ssh does without any configuration.
+    defaults: Settings,
+    /// Where the connection to it is kept.
+    socket: PathBuf,
+    /// The user's configuration keeps connections in its own way.
+    keeps_its_own: bool,
+}
+
+impl Known {
+    async fn read(remote: &RemoteHost, sockets: &Path) -> Result<Known> {
+        let ask = |configured| {
+            let words = ask_arguments(remote, configured);
+            tokio::task::spawn_blocking(move || {
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                command::run("ssh", &words, &[], ASK_PATIENCE)
+            })
+        };
+        let (own, defaults) = tokio::join!(ask(true), ask(false));
+        let finished =
+            |joined: std::result::Result<_, _>| joined.unwrap_or_else(|_| Err(Failure::new("ssh was cut short")));
+        let hint = |failure: Failure| failure.hint("install OpenSSH's client (openssh-client)");
+        let (own, defaults) = (finished(own).map_err(hint)?, finished(defaults).map_err(hint)?);
+        if !own.status.success() {
+            let why = own.complaint;
+            return Err(Failure::because(format!("ssh does not know how to reach {remote}"), why)
+                .hint("its configuration is ~/.ssh/config and /etc/ssh/ssh_config"));
+        }
+        let read = |output: &[u8]| Settings::read(&String::from_utf8_lossy(output));
+        let settings = read(&own.output);
+        let socket = control_socket(sockets, remote, &own.output);
+        let keeps_its_own = settings.keeps_connections();
+        Ok(Known { settings, defaults: read(&defaults.output), socket, keeps_its_own })
+    }
+
+    fn control(&self) -> Option<Control<'_>> {
+        // A connection for which somebody entered a password is used in any case.
+        let made = !self.keeps_its_own || self.socket.exists();
+        made.then_some(Control { socket: &self.socket, makes: !self.keeps_its_own })
+    }
+}
+
+/// Short, whatever the host's name: a unix socket's path has at most 107 bytes (unix(7)), of which ssh takes 17. Another
+/// one for each `configuration`: one that changed shall count at once.
+fn control_socket(folder: &Path, remote: &RemoteHost, configuration: &[u8]) -> PathBuf {
+    let digest = Sha256::new().chain_update(remote.to_string()).chain_update(configuration).finalize();
     let name: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
     folder.join(name)
 }
 
 impl RemoteLine {
-    fn over(session: Session, remote: RemoteHost) -> RemoteLine {
-        let Session { child, input, output, complaint } = session;
-        RemoteLine { opener: mux::open_over(output, input), remote, complaint, _child: child }
+    fn over(session: Session, remote: RemoteHost, machine: String) -> RemoteLine {
+        let Session { child, input, output, complaint, .. } = session;
+        RemoteLine { opener: mux::open_over(output, input), remote, complaint, machine, _child: child }
+    }
+
+    /// What our program at the other end was built for, as `uname -m` says it.
+    pub fn machine(&self) -> &str {
+        &self.machine
     }
 }
 

@@ -25,7 +25,7 @@ pub fn command(word: &str, hashes: &[&str]) -> String {
         "u=$(id -u);",
         // Runs the program in folder $1 named $2 if it is there and runs.
         r#"go() { f=$1/$2/devenv; test -O "$1" && test -x "$f" && "$f" agent --ready </dev/null >/dev/null 2>&1"#,
-        &format!(r#"&& {{ echo; echo "{word} run $f"; exec "$f" agent; }}; }};"#),
+        &format!(r#"&& {{ echo; echo "{word} run $2"; exec "$f" agent; }}; }};"#),
         &format!(r#"for d in {FOLDERS}; do for h in {hashes}; do go "$d" $h; done; done;"#),
         "z=plain; command -v gzip >/dev/null 2>&1 && z=gzip;",
         &format!(r#"echo; echo "{word} lack $(uname -s) $(uname -m) $z";"#),
@@ -52,8 +52,8 @@ pub fn command(word: &str, hashes: &[&str]) -> String {
 /// What the far shell says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Said {
-    /// The agent runs, and the connection is its.
-    Runs,
+    /// The agent runs, and the connection is its: the program of this hash.
+    Runs { hash: String },
     /// There is no program of ours. It waits for the hash of the one that it shall have.
     Lacks { system: String, machine: String, has_gzip: bool },
     /// It waits for size and decoder, and then for the program.
@@ -68,7 +68,7 @@ impl Said {
         let mut rest = line.trim_end().strip_prefix(word)?.strip_prefix(' ')?.splitn(2, ' ');
         let (kind, rest) = (rest.next()?, rest.next().unwrap_or_default());
         match kind {
-            "run" => Some(Said::Runs),
+            "run" => Some(Said::Runs { hash: rest.to_owned() }),
             "put" => Some(Said::Puts),
             "none" => Some(Said::NoPlace { why: rest.trim_end_matches([';', ' ']).to_owned() }),
             "lack" => {
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn what_it_says_is_read_and_the_rest_passed_over() {
         let read = |line| Said::read(line, "w1");
-        assert_eq!(read("w1 run /home/x y/devenv\r\n"), Some(Said::Runs));
+        assert_eq!(read("w1 run a1\r\n"), Some(Said::Runs { hash: "a1".into() }));
         assert_eq!(read("w1 put\n"), Some(Said::Puts));
         let lacks = Said::Lacks { system: "Linux".into(), machine: "x86_64".into(), has_gzip: true };
         assert_eq!(read("w1 lack Linux x86_64 gzip\n"), Some(lacks));

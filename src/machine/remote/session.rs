@@ -12,7 +12,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 /// How long a session may take until our script speaks: a chain of jump hosts and slow start files are within it.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
+/// The same over a connection that is there: no login, one message there and back.
+pub const KEPT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a script that has what it needs may take.
 const STEP_PATIENCE: Duration = Duration::from_secs(60);
 /// What start files of a shell may print before it.
@@ -26,12 +28,16 @@ pub struct Session {
     pub input: ChildStdin,
     pub output: BufReader<ChildStdout>,
     pub complaint: Complaint,
+    /// Digest of the program at the other end.
+    pub hash: String,
 }
 
 /// Why there is no session.
 pub enum Trouble {
     /// Nothing of ours was heard: it is between ssh, the host, and the account's shell.
     Ended(Ended),
+    /// Nothing was heard for as long as that may take.
+    Silent(Failure),
     Failed(Failure),
 }
 
@@ -47,7 +53,7 @@ impl Trouble {
     pub fn into_failure(self, remote: &RemoteHost) -> Failure {
         match self {
             Trouble::Ended(ended) => explain(remote, &ended),
-            Trouble::Failed(failure) => failure,
+            Trouble::Silent(failure) | Trouble::Failed(failure) => failure,
         }
     }
 }
@@ -62,14 +68,15 @@ struct Dialogue<'a> {
     heard: bool,
 }
 
-/// Starts ssh and has the agent run; `arguments` gives ssh's words for a command. A program that is not there yet is
-/// put there.
+/// Starts ssh and has the agent run; `arguments` gives ssh's words for a command, and our script is to speak within
+/// `patience`. A program that is not there yet is put there.
 ///
 /// # Errors
 /// See [`Trouble`].
 pub async fn begin(
     remote: &RemoteHost,
     arguments: impl FnOnce(&str) -> Vec<String>,
+    patience: Duration,
     programs: &[Program],
     events: &dyn Events,
 ) -> Outcome<Session> {
@@ -80,9 +87,9 @@ pub async fn begin(
             let missing = failure.get_kind() == Kind::NotFound;
             if missing { failure.hint("install OpenSSH's client (openssh-client)") } else { failure }
         })?;
-    let session = Session { child, input, output: BufReader::new(output), complaint };
+    let session = Session { child, input, output: BufReader::new(output), complaint, hash: String::new() };
     let mut dialogue = Dialogue { remote, session, word, banner: String::new(), heard: false };
-    let first = dialogue.hear(PATIENCE).await?;
+    let first = dialogue.hear(patience).await?;
     dialogue.answer(first, programs, events).await?;
     Ok(dialogue.session)
 }
@@ -90,7 +97,10 @@ pub async fn begin(
 impl Dialogue<'_> {
     async fn answer(&mut self, first: Said, programs: &[Program], events: &dyn Events) -> Outcome<()> {
         let (system, machine, has_gzip) = match first {
-            Said::Runs => return Ok(()),
+            Said::Runs { hash } => {
+                self.session.hash = hash;
+                return Ok(());
+            }
             Said::Lacks { system, machine, has_gzip } => (system, machine, has_gzip),
             Said::Puts | Said::NoPlace { .. } => return Err(self.confused().into()),
         };
@@ -101,7 +111,10 @@ impl Dialogue<'_> {
         self.say(&format!("{}\n", program.hash)).await?;
         loop {
             match self.hear(STEP_PATIENCE).await? {
-                Said::Runs => return Ok(()),
+                Said::Runs { hash } => {
+                    self.session.hash = hash;
+                    return Ok(());
+                }
                 Said::Puts => {
                     self.say(&format!("{} {decoder}\n", content.len())).await?;
                     let sent = self.session.input.write_all(&content).await;
@@ -137,7 +150,8 @@ impl Dialogue<'_> {
                     "" => Failure::new(what),
                     said => Failure::because(what, format!("it said: {said}")),
                 };
-                Err(failure.hint("does a start file of the account's shell wait for something?").into())
+                let failure = failure.hint("does a start file of the account's shell wait for something?");
+                Err(if self.heard { Trouble::Failed(failure) } else { Trouble::Silent(failure) })
             }
         }
     }

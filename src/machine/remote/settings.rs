@@ -8,6 +8,8 @@ const CONNECT_SECONDS: u32 = 20;
 /// How often ssh makes sure that the host is still there, seconds, where the user did not say; after three times
 /// (ServerAliveCountMax) it gives up.
 const ALIVE_SECONDS: u32 = 15;
+/// How long a connection that nobody uses is kept, seconds.
+const KEPT_SECONDS: u32 = 600;
 /// Ciphers that processors compute by themselves, so that tunnels are faster; put first where the user did not choose.
 const FAST_CIPHERS: [&str; 2] = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"];
 
@@ -17,6 +19,15 @@ pub struct Settings {
     ciphers: String,
     has_connect_timeout: bool,
     has_alive_interval: bool,
+    keeps_connections: bool,
+}
+
+/// A connection that sessions share.
+#[derive(Debug, Clone, Copy)]
+pub struct Control<'a> {
+    pub socket: &'a Path,
+    /// The first session makes it, and leaves it for others.
+    pub makes: bool,
 }
 
 impl Settings {
@@ -30,7 +41,14 @@ impl Settings {
             ciphers: value("ciphers").to_owned(),
             has_connect_timeout: !matches!(value("connecttimeout"), "" | "none" | "0"),
             has_alive_interval: !matches!(value("serveraliveinterval"), "" | "0"),
+            keeps_connections: !matches!(value("controlmaster"), "" | "false" | "no")
+                || !matches!(value("controlpath"), "" | "none"),
         }
+    }
+
+    /// Whether the user has ssh share connections in a way of their own.
+    pub fn keeps_connections(&self) -> bool {
+        self.keeps_connections
     }
 
     /// The options that fill what the user left open. `defaults` is what ssh does without any configuration.
@@ -61,13 +79,12 @@ pub fn ask_arguments(remote: &RemoteHost, configured: bool) -> Vec<String> {
     words
 }
 
-/// Words that run `command` over there without ever asking anybody. `control` is the socket of a connection that we
-/// made before ([`master_arguments`]), if there is one.
+/// Words that run `command` over there without ever asking anybody, over the connection `control` if it is given.
 pub fn session_arguments(
     remote: &RemoteHost,
     settings: &Settings,
     defaults: &Settings,
-    control: Option<&Path>,
+    control: Option<&Control>,
     command: &str,
 ) -> Vec<String> {
     // Neither a terminal nor X11 nor the user's agent is any business of the far side.
@@ -76,8 +93,9 @@ pub fn session_arguments(
     let mut options: Vec<String> = fixed.map(String::from).into();
     options.extend(settings.additions(defaults));
     if let Some(control) = control {
-        options.push("ControlMaster=no".into());
-        options.push(format!("ControlPath={}", escape(control)));
+        options.push(format!("ControlMaster={}", if control.makes { "auto" } else { "no" }));
+        options.push(format!("ControlPersist={KEPT_SECONDS}"));
+        options.push(format!("ControlPath={}", escape(control.socket)));
     }
     words.extend(options.into_iter().flat_map(|option| ["-o".into(), option]));
     words.extend(destination(remote));
@@ -86,18 +104,13 @@ pub fn session_arguments(
 }
 
 /// Words that connect with somebody there to answer what ssh asks, and leave a connection at `control` that later
-/// sessions share; it ends when it was unused for ten minutes.
+/// sessions share.
 pub fn master_arguments(remote: &RemoteHost, settings: &Settings, defaults: &Settings, control: &Path) -> Vec<String> {
     let mut words: Vec<String> = ["-T", "-x", "-a", "-M", "-S"].map(String::from).into();
     words.push(escape(control));
-    let fixed = [
-        "ControlPersist=600",
-        "ClearAllForwardings=yes",
-        "PermitLocalCommand=no",
-        "RemoteCommand=none",
-        "BatchMode=no",
-    ];
+    let fixed = ["ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none", "BatchMode=no"];
     let mut options: Vec<String> = fixed.map(String::from).into();
+    options.push(format!("ControlPersist={KEPT_SECONDS}"));
     options.extend(settings.additions(defaults));
     words.extend(options.into_iter().flat_map(|option| ["-o".into(), option]));
     words.extend(destination(remote));
@@ -159,9 +172,25 @@ mod tests {
     #[test]
     fn a_connection_made_before_is_shared() {
         let (defaults, path) = (Settings::read(DEFAULTS), Path::new("/run/100%/c"));
-        let words = session_arguments(&remote("ssh://h"), &defaults, &defaults, Some(path), "run").join(" ");
-        assert!(words.contains("-o ControlPath=/run/100%%/c"), "{words}");
+        for (makes, master) in [(true, "ControlMaster=auto"), (false, "ControlMaster=no")] {
+            let control = Control { socket: path, makes };
+            let words = session_arguments(&remote("ssh://h"), &defaults, &defaults, Some(&control), "run").join(" ");
+            assert!(words.contains("-o ControlPath=/run/100%%/c") && words.contains(master), "{words}");
+        }
         let words = master_arguments(&remote("ssh://h"), &defaults, &defaults, path).join(" ");
         assert!(words.contains("-M -S /run/100%%/c") && words.contains("BatchMode=no"), "{words}");
+    }
+
+    #[test]
+    fn a_user_who_keeps_connections_is_left_to_it() {
+        for (text, keeps) in [
+            (DEFAULTS, false),
+            ("controlmaster false\ncontrolpersist no\n", false),
+            ("controlmaster auto\n", true),
+            ("controlmaster false\ncontrolpath /home/me/.ssh/kept\n", true),
+            ("controlpath none\n", false),
+        ] {
+            assert_eq!(Settings::read(text).keeps_connections(), keeps, "{text}");
+        }
     }
 }

@@ -54,6 +54,9 @@ pub struct Wanted {
     pub pid_file: PathBuf,
     /// Unix socket of the monitor.
     pub monitor: PathBuf,
+    /// How fast this computer's time stamp counter counts: an emulated guest sees it, and measures it wrong on a busy
+    /// computer, by which its clock would be several times too fast.
+    pub tsc_kilohertz: Option<u32>,
 }
 
 /// Names by which the monitor speaks of the disk and the network.
@@ -131,7 +134,9 @@ fn processor(wanted: &Wanted) -> &'static str {
 
 /// What the guest's kernel is told (Linux, Documentation/admin-guide/kernel-parameters.txt).
 fn kernel_command_line(wanted: &Wanted) -> String {
-    let mut words = vec!["rdinit=/init", "panic=-1", "audit=0", "rcupdate.rcu_expedited=1", "cryptomgr.notests"];
+    let mut words = vec![];
+    let counter = wanted.tsc_kilohertz.map(|kilohertz| format!("tsc_early_khz={kilohertz}"));
+    words.extend(["rdinit=/init", "panic=-1", "audit=0", "rcupdate.rcu_expedited=1", "cryptomgr.notests"]);
     let is_x86 = wanted.architecture == Architecture::X86_64;
     match is_x86 {
         true => words.extend(["console=ttyS0", "8250.nr_uarts=1", "i8042.noaux", "i8042.nokbd"]),
@@ -143,6 +148,7 @@ fn kernel_command_line(wanted: &Wanted) -> String {
         words.extend(["maxcpus=1", "nokaslr", "mitigations=off"]);
         if is_x86 {
             words.extend(["tsc=reliable", "no_timer_check"]);
+            words.extend(counter.as_deref());
         }
     }
     // Warnings and worse reach the console.
@@ -176,6 +182,7 @@ mod tests {
             console: folder.join("console.log"),
             pid_file: folder.join("qemu.pid"),
             monitor: folder.join("qmp.sock"),
+            tsc_kilohertz: Some(2_500_000),
         });
         words.join("\n").replace("\n-", "\n\n-").replace('\n', " ").replace("  ", "\n")
     }

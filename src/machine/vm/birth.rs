@@ -18,6 +18,7 @@ use crate::model::{Failure, Result, Trying, VmPaths};
 use crate::sys::detached::{self, Detached};
 use crate::sys::fs::{lock, remove_file_if_exists, write_secret};
 use crate::sys::process::random;
+use crate::sys::tsc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::ffi::OsStr;
@@ -173,6 +174,7 @@ impl Birth<'_> {
             console: paths.console(),
             pid_file: paths.pid_file(),
             monitor: paths.monitor(),
+            tsc_kilohertz: tsc::kilohertz(),
         }
     }
 

@@ -84,6 +84,7 @@ mod tests {
             console: "/v/console".into(),
             pid_file: "/v/pid".into(),
             monitor: "/v/monitor".into(),
+            tsc_kilohertz: None,
         };
         let machine = machine(&wanted, "/v/guest.sock".into());
         insta::assert_snapshot!(serde_json::to_string_pretty(&machine).unwrap());

@@ -28,7 +28,8 @@ impl Computer {
             IdMode::Single => LayerIds::Single,
         };
         let root = self.layout.store(self.has_single_id());
-        Store::open(StoreOptions::new(root, self.host.architecture.clone(), ids))
+        let options = StoreOptions::new(root, self.host.architecture.clone(), ids);
+        Store::open(StoreOptions { supply: self.supply.clone(), ..options })
     }
 }
 

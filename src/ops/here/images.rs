@@ -54,11 +54,19 @@ pub fn image_import(context: &Context, text: &str, name: Option<&str>) -> Result
             .kind(Kind::Usage)
             .hint("write oci:FOLDER, oci-archive:FILE or docker-archive:FILE, each with :TAG when it holds several"));
     }
-    fetch(context, &source, name.map(reference).transpose()?)
+    image_bring(context, &source, name)
+}
+
+/// As [`image_import`], where it is known which files are meant.
+///
+/// # Errors
+/// As there.
+pub fn image_bring(context: &Context, source: &ImageSource, name: Option<&str>) -> Result<ImageListed> {
+    fetch(context, source, name.map(reference).transpose()?)
 }
 
 fn fetch(context: &Context, source: &ImageSource, name: Option<ImageReference>) -> Result<ImageListed> {
-    let computer = Computer::look(context.caller.as_ref())?;
+    let computer = Computer::of(context)?;
     let settings = computer.settings()?;
     interrupt::watch();
     userns::enter_new(computer.map())?;

@@ -28,7 +28,7 @@ use crate::model::Place;
 pub use connect::open_connection;
 pub use doctor::doctor;
 pub use entering::enter;
-pub use images::{image_import, image_list, image_prune, image_pull, image_remove};
+pub use images::{image_bring, image_import, image_list, image_prune, image_pull, image_remove};
 pub use life::{down, restart, start, stop};
 pub use logs::logs;
 pub use oci::{oci, oci_log};

@@ -7,6 +7,7 @@ use super::net;
 use crate::config;
 use crate::engine::ids::{self, IdMode};
 use crate::model::call::{Caller, Person};
+use crate::model::supply::Supply;
 use crate::model::{BoxName, Failure, Host, Mount, Project, ProjectId, Result, Settings};
 use crate::ops::Context;
 pub use crate::ops::computer::find_program;
@@ -21,6 +22,7 @@ use crate::sys::linux::userns::{self, IdMap};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// This computer and this user, before any project.
@@ -31,6 +33,8 @@ pub struct Computer {
     pub person: Person,
     /// What a caller elsewhere said; `None`: the account's own.
     caller_settings: Option<CallerSettings>,
+    /// What the caller has and this computer lacks; `None`: it is this computer's own user.
+    pub supply: Option<Arc<dyn Supply>>,
     /// Looked up when first asked for: entering a box needs none of it.
     ids: OnceCell<(IdMap, IdMode)>,
 }
@@ -46,7 +50,16 @@ impl Computer {
         let own = || Person { name: host.user_name.clone(), uid: host.uid, gid: host.gid };
         let person = caller.and_then(|caller| caller.person.clone()).unwrap_or_else(own);
         let caller_settings = caller.map(CallerSettings::take).transpose()?;
-        Ok(Computer { host, layout, person, caller_settings, ids: OnceCell::new() })
+        Ok(Computer { host, layout, person, caller_settings, supply: None, ids: OnceCell::new() })
+    }
+
+    /// The same for whoever wants something done.
+    ///
+    /// # Errors
+    /// As [`Computer::look`].
+    pub fn of(context: &Context) -> Result<Computer> {
+        let computer = Computer::look(context.caller.as_ref())?;
+        Ok(Computer { supply: context.supply.clone(), ..computer })
     }
 
     /// The settings of whoever calls.
@@ -116,7 +129,7 @@ impl<'a> Site<'a> {
     /// # Errors
     /// There is none.
     pub fn open(context: &'a Context) -> Result<Site<'a>> {
-        let computer = Computer::look(context.caller.as_ref())?;
+        let computer = Computer::of(context)?;
         if let Some(called) = context.caller.as_ref().and_then(|caller| caller.project.as_ref()) {
             let paths = computer.layout.project(&called.id);
             return Ok(Site { context, computer, folder: called.folder.clone(), id: called.id.clone(), paths });

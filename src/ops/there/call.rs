@@ -2,6 +2,7 @@
 
 use super::elsewhere::{Interrupt, interrupted};
 use super::far::{Far, lost};
+use super::offer::Offer;
 use crate::model::call::{Call, Caller, Verb};
 use crate::model::far::Request;
 use crate::model::frame::{FromFar, ToFar, Told, header};
@@ -9,10 +10,12 @@ use crate::model::{Event, Events, Failure, Kind, Result, Trying};
 use crate::sys::framed::read_frame;
 use serde::de::DeserializeOwned;
 use std::io::{ErrorKind, Write};
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
+use tokio::task::JoinHandle;
 
-/// Calls a verb and gives its reply. What it tells goes to `events`, what it prints to `out`. Ctrl-C interrupts it over
-/// there, where it undoes what it began.
+/// Calls a verb and gives its reply. What it tells goes to `events`, what it prints to `out`, and what it asks is answered
+/// as far as it needs to know. Ctrl-C interrupts it over there, where it undoes what it began.
 ///
 /// # Errors
 /// As the verb; or the connection broke.
@@ -24,13 +27,20 @@ pub async fn call<T: DeserializeOwned>(
     out: &mut (dyn Write + '_),
     interrupt: &mut Interrupt,
 ) -> Result<T> {
+    let offer = Arc::new(Offer::of(&caller, &verb));
     let stream = far.open(&Request::Verb(Box::new(Call { caller, verb }))).await?;
     let (mut from, mut to) = split(stream);
     let mut hears = true;
+    let mut answering: Option<JoinHandle<ToFar>> = None;
     let mut reading = Box::pin(next(&mut from));
     loop {
         let frame = tokio::select! {
             frame = &mut reading => frame?,
+            answer = done(&mut answering) => {
+                answering = None;
+                send(&mut to, &answer?).await?;
+                continue;
+            }
             wanted = interrupt.wait_for(|wanted| *wanted), if hears => {
                 hears = false;
                 if wanted.is_ok() {
@@ -47,9 +57,24 @@ pub async fn call<T: DeserializeOwned>(
                 return serde_json::from_value(reply).trying(|| "the far side's reply makes no sense");
             }
             FromFar::Failed(told) => return Err(failure(told)),
+            FromFar::Question(question) => {
+                if answering.is_some() {
+                    return Err(Failure::new("the far side asks before it was answered"));
+                }
+                let offer = offer.clone();
+                answering = Some(tokio::task::spawn_blocking(move || offer.answer(&question)));
+            }
             FromFar::ErrorOutput(_) | FromFar::InputTaken(_) | FromFar::Exit(_) => {}
         }
         reading = Box::pin(next(&mut from));
+    }
+}
+
+/// What a task gives when it is done; without one this waits for ever.
+async fn done<T>(task: &mut Option<JoinHandle<T>>) -> Result<T> {
+    match task {
+        Some(task) => task.await.trying(|| "an answer was cut short"),
+        None => std::future::pending().await,
     }
 }
 

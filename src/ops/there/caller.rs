@@ -7,7 +7,7 @@ use crate::sys::environment::variable;
 use std::path::Path;
 
 /// How the guest of the managed VM reaches this computer's loopback addresses (QEMU's user network).
-const HOST_IN_GUEST: &str = "10.0.2.2";
+pub const HOST_IN_GUEST: &str = "10.0.2.2";
 
 impl Elsewhere<'_> {
     /// Who calls, for the far side.

@@ -5,7 +5,8 @@ use super::elsewhere::{Elsewhere, unless};
 use super::far::Far;
 use crate::model::call::Verb;
 use crate::model::status::ImageListed;
-use crate::model::{Failure, Kind, Result};
+use crate::model::{Failure, ImageSource, Kind, Result};
+use crate::sys::environment::variable;
 use serde::de::DeserializeOwned;
 use std::io::sink;
 
@@ -41,14 +42,18 @@ pub fn image_prune(elsewhere: &Elsewhere) -> Result<u64> {
     ask(elsewhere, Verb::ImagePrune)
 }
 
-/// Images in files of this computer do not travel.
+/// Brings an image from a folder or file of this computer into the store there; what of it is there is not sent.
 ///
 /// # Errors
-/// Always.
-pub fn image_import(elsewhere: &Elsewhere, text: &str, _name: Option<&str>) -> Result<ImageListed> {
-    Err(Failure::new(format!("{text} cannot be brought to {}", elsewhere.place))
-        .kind(Kind::Usage)
-        .hint("push it to a registry, and pull it there"))
+/// It is not there, or not an image.
+pub fn image_import(elsewhere: &Elsewhere, text: &str, name: Option<&str>) -> Result<ImageListed> {
+    let source = crate::config::image_source(text, &elsewhere.context.folder, &variable)?;
+    if matches!(source, ImageSource::Registry(_) | ImageSource::Host) {
+        return Err(Failure::new(format!("'{text}' is neither a folder nor a file"))
+            .kind(Kind::Usage)
+            .hint("write oci:FOLDER, oci-archive:FILE or docker-archive:FILE, each with :TAG when it holds several"));
+    }
+    ask(elsewhere, Verb::ImageImport { source, name: name.map(str::to_owned) })
 }
 
 fn ask<T: DeserializeOwned>(elsewhere: &Elsewhere, verb: Verb) -> Result<T> {

@@ -13,6 +13,7 @@ pub mod keeper;
 mod life;
 mod line;
 mod look;
+mod offer;
 mod pump;
 mod site;
 pub mod supervise;

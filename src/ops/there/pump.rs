@@ -27,7 +27,7 @@ pub async fn pump(stream: Stream, has_terminal: bool, events: &dyn Events) -> Re
     let (mut from, mut to) = split(stream);
     let (frames, mut waiting) = mpsc::unbounded_channel();
     let window = Window { free: Semaphore::new(INPUT_WINDOW_BYTES), used: AtomicUsize::new(0) };
-    let output = Output::start(frames.clone())?;
+    let (output, input) = (Output::start(frames.clone())?, read_input()?);
     let signals = Signals::watch(has_terminal)?;
     let _raw = has_terminal.then(terminal::Raw::enter);
     if has_terminal {
@@ -49,7 +49,7 @@ pub async fn pump(stream: Stream, has_terminal: bool, events: &dyn Events) -> Re
             Ok(code) => Ok(code),
             Err(_) => Err(failure),
         },
-        () = feed(&window, &frames) => unreachable!("feeding waits for ever at the end of input"),
+        () = feed(input, &window, &frames) => unreachable!("feeding waits for ever at the end of input"),
         () = signals.pass_on(&frames) => unreachable!("signals have no end"),
     };
     output.finish().await;
@@ -93,15 +93,18 @@ async fn receive(
             FromFar::Exit(code) => return Ok(code),
             FromFar::Failed(told) => return Err(failure(told)),
             FromFar::Event(event) => events.send(super::call::tame(event)),
-            FromFar::Done(_) => {}
+            FromFar::Done(_) | FromFar::Question(_) => {}
         }
     }
 }
 
 /// Reads standard input, in a thread: plain files, terminals and pipes alike.
-async fn feed(window: &Window, frames: &mpsc::UnboundedSender<ToFar>) {
-    let (pieces, mut read) = mpsc::channel::<Vec<u8>>(1);
-    std::thread::spawn(move || {
+///
+/// # Errors
+/// No thread can be had.
+fn read_input() -> Result<mpsc::Receiver<Vec<u8>>> {
+    let (pieces, read) = mpsc::channel::<Vec<u8>>(1);
+    let read_all = move || {
         let mut stdin = std::io::stdin();
         let mut buffer = vec![0; PIECE_BYTES];
         loop {
@@ -112,7 +115,13 @@ async fn feed(window: &Window, frames: &mpsc::UnboundedSender<ToFar>) {
                 Ok(_) => {}
             }
         }
-    });
+    };
+    std::thread::Builder::new().spawn(read_all).trying(|| "cannot start a thread")?;
+    Ok(read)
+}
+
+/// Passes on what was read, as the program takes it.
+async fn feed(mut read: mpsc::Receiver<Vec<u8>>, window: &Window, frames: &mpsc::UnboundedSender<ToFar>) {
     while let Some(piece) = read.recv().await {
         window.take(piece.len()).await;
         let _ = frames.send(ToFar::Input(piece));

@@ -55,22 +55,13 @@ pub fn up(elsewhere: &Elsewhere, request: &UpRequest) -> Result<UpReply> {
 
 /// What cannot be in this place.
 fn check(elsewhere: &Elsewhere, project: &Project) -> Result<()> {
-    for wanted in &project.boxes {
-        match (&wanted.image, &elsewhere.place) {
-            (ImageSource::Host, Place::Vm) => {
-                return Err(Failure::new(format!("{} cannot stand on `host` in the VM", wanted.name))
-                    .kind(Kind::Usage)
-                    .hint("the VM has no system of its own: name an image, as \"debian:bookworm\""));
-            }
-            (ImageSource::Host | ImageSource::Registry(_), _) => {}
-            (image, place) => {
-                return Err(Failure::new(format!("{} cannot stand on {image} in {place}", wanted.name))
-                    .kind(Kind::Usage)
-                    .hint("images in files are on this computer: push it to a registry"));
-            }
-        }
+    let host = project.boxes.iter().find(|wanted| wanted.image == ImageSource::Host);
+    match host.filter(|_| elsewhere.place == Place::Vm) {
+        Some(wanted) => Err(Failure::new(format!("{} cannot stand on `host` in the VM", wanted.name))
+            .kind(Kind::Usage)
+            .hint("the VM has no system of its own: name an image, as \"debian:bookworm\"")),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 async fn make(

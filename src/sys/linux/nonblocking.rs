@@ -4,7 +4,7 @@ use crate::model::{Result, Trying};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
@@ -49,6 +49,11 @@ impl Nonblocking {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             read => read.map(Some),
         }
+    }
+
+    /// On a socket: the other side reads to the end of what was written, and no further.
+    pub fn end_writing(&self) {
+        let _ = nix::sys::socket::shutdown(self.0.get_ref().as_raw_fd(), nix::sys::socket::Shutdown::Write);
     }
 
     /// Writes all of it.

@@ -1,4 +1,5 @@
-//! Starting this program again for a job that others watch: its request in descriptor 3, its report in descriptor 4.
+//! Starting this program again for a job that others watch: its request in descriptor 3; in descriptor 4 it reports, and
+//! hears the answers to what it asks.
 
 use super::nonblocking::Nonblocking;
 use super::pidfd::Process;
@@ -8,12 +9,13 @@ use crate::model::{Failure, Result, Trying};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use tokio::process::Child;
 
 /// Where the child finds its request.
 const REQUEST: i32 = 3;
-/// Where the child writes its report.
+/// Where the child writes its report, and reads what it is answered.
 const REPORT: i32 = 4;
 /// As much of what a child said is worth telling.
 const COMPLAINT_BYTES: u64 = 4096;
@@ -32,6 +34,8 @@ pub struct Job {
     pub child: Child,
     pub process: Process,
     pub report: Nonblocking,
+    /// What is written here it may read: a second descriptor of `report`.
+    pub answers: Nonblocking,
     /// Writes to its standard input: a pipe, or the terminal.
     pub input: Option<Nonblocking>,
     /// Its standard output and error, or the terminal.
@@ -45,10 +49,10 @@ pub struct Job {
 /// No process, terminal or descriptor can be had.
 pub fn start(word: &str, document: &[u8], streams: &Streams, environment: &[(String, String)]) -> Result<Job> {
     let request = pipe::memory("request", document)?;
-    let (report, report_write) = pipe::new()?;
+    let (report, own_end) = UnixStream::pair().trying(|| "no descriptors are left")?;
     let mut command = Command::new("/proc/self/exe");
     command.arg(word).envs(environment.iter().map(|(name, value)| (name, value)));
-    let handed = [request, report_write];
+    let handed = [request, own_end.into()];
     Placement::of(&handed, None, REQUEST).apply_to(&mut command);
     let ends = Ends::of(streams)?;
     command.stdin(ends.stdin).stdout(ends.stdout).stderr(ends.stderr);
@@ -66,8 +70,9 @@ pub fn start(word: &str, document: &[u8], streams: &Streams, environment: &[(Str
             return Err(failure);
         }
     };
-    let report = Nonblocking::new(report)?;
-    Ok(Job { child, process, report, input: ends.input, outputs: ends.outputs, said: ends.said })
+    let answers = Nonblocking::new(report.try_clone().trying(|| "no descriptors are left")?.into())?;
+    let report = Nonblocking::new(report.into())?;
+    Ok(Job { child, process, report, answers, input: ends.input, outputs: ends.outputs, said: ends.said })
 }
 
 /// Both sides of the standard streams.
