@@ -66,7 +66,9 @@ impl Rules {
         match std::str::from_utf8(name) {
             Err(_) if self.only_utf8 => Some("takes only names in UTF-8"),
             // It would come back as another name.
-            Ok(text) if self.rewrites && compose(text) != text => Some("takes accented letters in one piece only (NFC)"),
+            Ok(text) if self.rewrites && compose(text) != text => {
+                Some("takes accented letters in one piece only (NFC)")
+            }
             _ => None,
         }
     }

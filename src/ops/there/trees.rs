@@ -226,8 +226,8 @@ fn standing(folder: &Path, status: &SyncStatus) -> Vec<String> {
     let first = status.conflicts.first().map(|conflict| conflict.path.as_str()).unwrap_or_default();
     let what = match status.conflict_count {
         0 => return notes,
-        1 => format!("{first} changed here and there; both stay as they are"),
-        count => format!("{count} files changed here and there, as {first}; all stay as they are"),
+        1 => format!("{first} changed on both sides; neither version is touched"),
+        count => format!("{count} files changed on both sides, {first} among them; no version is touched"),
     };
     notes.push(format!("{}: {what}: see `devenv sync status`", folder.display()));
     notes
