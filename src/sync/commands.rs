@@ -12,6 +12,7 @@ use crate::model::sync::{MOST_LISTED, SyncChoice, SyncConflict, SyncSkipped, Syn
 use crate::model::{Failure, Result, Trying};
 use ignore::gitignore::GitignoreBuilder;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// Second names that are tried for a file.
 const MOST_COPIES: usize = 1000;
@@ -36,6 +37,8 @@ impl Controller {
             Command::Pause => self.paused = true,
             Command::Resume => {
                 self.paused = false;
+                // The wait was somebody's wish.
+                self.changed_at = self.changed_at.map(|_| Instant::now());
                 self.guard.accept();
                 self.stalled.clear();
                 self.replan = true;
