@@ -44,6 +44,12 @@ pub mod unix;
 pub mod virtualization;
 
 #[cfg(target_os = "linux")]
+#[path = "linux/boot.rs"]
+pub mod boot;
+#[cfg(not(target_os = "linux"))]
+#[path = "macos/boot.rs"]
+pub mod boot;
+#[cfg(target_os = "linux")]
 #[path = "linux/rename.rs"]
 mod rename;
 #[cfg(not(target_os = "linux"))]

@@ -7,7 +7,7 @@ use crate::machine::{Line, clock, waking};
 use crate::model::event::Unheard;
 use crate::model::far::{LONGEST_DOCUMENT_BYTES, Request};
 use crate::model::frame::Told;
-use crate::model::sync::{SyncAsk, SyncDiff, SyncReply};
+use crate::model::sync::{SyncAsk, SyncDiff, SyncReply, SyncVersion};
 use crate::model::there::{BoxPorts, ThereReply, ThereRequest, ThereStart};
 use crate::model::{BoxName, Event, Events, Failure, Mount, Place, PublishedPort, Result};
 use crate::ops::computer::host;
@@ -238,6 +238,9 @@ impl Supervision {
         let look = Request::Look { project, source, path: below, person };
         let mut stream = Far::Own(self.line().await?).open(&look).await?;
         let there = read_document(&mut stream, LONGEST_DOCUMENT_BYTES).await.map_err(lost)?;
+        if (&here, &there) == (&SyncVersion::Nothing, &SyncVersion::Nothing) {
+            return Err(Failure::new(format!("there is no {} on either side", path.display())));
+        }
         Ok(SyncReply::Diff(Box::new(SyncDiff { path: path.clone(), here, there })))
     }
 
