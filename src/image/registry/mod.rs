@@ -115,6 +115,8 @@ impl Registry {
         for server in &self.servers {
             match self.small_from(server, ask, limit_bytes).await {
                 Ok(answer) => return Ok(answer),
+                // One who refuses says more than one who does not answer.
+                Err(Problem::Passing(..)) if matches!(last, Some(Problem::Lasting(_))) => {}
                 Err(problem) => last = Some(problem),
             }
         }

@@ -15,14 +15,22 @@ impl Elsewhere<'_> {
     /// # Errors
     /// A certificate that the settings name cannot be read.
     pub fn caller(&self, project: Option<ProjectCalled>) -> Result<Caller> {
+        let wanted = project.iter().filter_map(|called| called.wanted.as_ref());
+        let registries: Vec<String> = wanted.flat_map(registries).collect();
+        self.caller_of(project, &registries)
+    }
+
+    /// The same for somebody who wants something of these registries.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn caller_of(&self, project: Option<ProjectCalled>, registries: &[String]) -> Result<Caller> {
         let certificates = certificates(&self.origin.settings)?;
         let mut settings = self.origin.settings.clone();
         settings.ca_certificates.clear();
         settings.registries.values_mut().for_each(|registry| registry.ca = None);
         if self.place == Place::Vm {
-            let registries = project.iter().filter_map(|called| called.wanted.as_ref()).flat_map(registries);
-            let registries: Vec<String> = registries.collect();
-            for_guest(&mut settings, &registries);
+            for_guest(&mut settings, registries);
         }
         let (folder, person) = (self.context.folder.clone(), self.person());
         Ok(Caller { folder, project, person, settings, certificates })

@@ -5,7 +5,7 @@ use super::elsewhere::{Elsewhere, unless};
 use super::far::Far;
 use crate::model::call::Verb;
 use crate::model::status::ImageListed;
-use crate::model::{Failure, ImageSource, Kind, Result};
+use crate::model::{Failure, ImageReference, ImageSource, Kind, Result};
 use crate::sys::environment::variable;
 use serde::de::DeserializeOwned;
 use std::io::sink;
@@ -57,7 +57,11 @@ pub fn image_import(elsewhere: &Elsewhere, text: &str, name: Option<&str>) -> Re
 }
 
 fn ask<T: DeserializeOwned>(elsewhere: &Elsewhere, verb: Verb) -> Result<T> {
-    let caller = elsewhere.caller(None)?;
+    let registry = match &verb {
+        Verb::ImagePull { reference } => ImageReference::parse(reference).ok().map(|reference| reference.registry),
+        _ => None,
+    };
+    let caller = elsewhere.caller_of(None, registry.as_slice())?;
     let events = elsewhere.context.events.clone();
     elsewhere.run(async |mut interrupt| {
         let far = unless(&mut interrupt, Far::reach(elsewhere)).await?;
