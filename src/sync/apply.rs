@@ -8,7 +8,7 @@ use super::replica::Replica;
 use super::scan::{hash_of, node_of};
 use super::stage::Staged;
 use super::tree::{File, Leaf, Node, Stamp};
-use crate::sys::folder::{Facts, Folder, Sort, facts_of, is_unsupported, set_mode};
+use crate::sys::folder::{Facts, Folder, Sort, facts_of, is_other_kind, is_unsupported, set_mode};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
@@ -30,10 +30,8 @@ impl From<io::Error> for Not {
     fn from(error: io::Error) -> Not {
         match error.kind() {
             // The tree changed under the step.
-            ErrorKind::NotFound
-            | ErrorKind::AlreadyExists
-            | ErrorKind::NotADirectory
-            | ErrorKind::DirectoryNotEmpty => Not::Refused,
+            ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => Not::Refused,
+            _ if is_other_kind(&error) => Not::Refused,
             _ => Not::Failed(error),
         }
     }

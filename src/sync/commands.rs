@@ -1,16 +1,18 @@
 //! What a person asks of a session, and what it keeps between runs.
 
-use super::controller::{Command, Controller, Flight};
+use super::controller::{Command, Controller, Flight, PerSide};
 use super::issue::{content_of, order};
+use super::life::LifeId;
 use super::message::{Ask, Body, Ticket};
 use super::path::TreePath;
 use super::reconcile::{Side, Step};
-use super::store::{Agreement, Listed, load, save};
+use super::store::{Agreement, Listed, Record, load, save};
 use super::tree::{Apart, Leaf, Node};
 use crate::model::sync::{MOST_LISTED, SyncChoice, SyncConflict, SyncSkipped, SyncState, SyncStatus};
 use crate::model::{Failure, Result, Trying};
 use ignore::gitignore::GitignoreBuilder;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// Second names that are tried for a file.
 const MOST_COPIES: usize = 1000;
@@ -20,6 +22,9 @@ const MOST_COPIES: usize = 1000;
 struct Saved {
     far_replica: Option<[u8; 16]>,
     root_inode: Option<u64>,
+    /// Of this side and of the other.
+    lives: [Option<LifeId>; 2],
+    unsettled: [Vec<Agreement>; 2],
     base: Listed,
     there: Listed,
 }
@@ -32,6 +37,8 @@ impl Controller {
             Command::Pause => self.paused = true,
             Command::Resume => {
                 self.paused = false;
+                // The wait was somebody's wish.
+                self.changed_at = self.changed_at.map(|_| Instant::now());
                 self.guard.accept();
                 self.stalled.clear();
                 self.replan = true;
@@ -59,6 +66,8 @@ impl Controller {
 
     pub(super) fn forget_base(&mut self) {
         self.base = Node::folder();
+        self.unsettled.here.clear();
+        self.unsettled.there.clear();
         self.replan = true;
         self.unsaved = true;
     }
@@ -181,16 +190,30 @@ impl Controller {
     }
 
     /// Takes up what was kept, and what was agreed after that.
-    pub(super) fn recall(&mut self, agreements: Vec<Agreement>) {
+    pub(super) fn recall(&mut self, records: Vec<Record>) {
         if let Some(saved) = load::<Saved>(&self.start.state.join("base")) {
             self.far_replica = saved.far_replica;
             self.root_inode = saved.root_inode;
+            let ([here, there], [own, other]) = (saved.lives, saved.unsettled);
+            self.lives = PerSide { here, there };
+            own.into_iter().for_each(|agreement| self.unsettled.here.add(agreement));
+            other.into_iter().for_each(|agreement| self.unsettled.there.add(agreement));
             self.base = saved.base.into();
             self.there.tree = saved.there.into();
         }
-        for (path, leaf) in agreements {
-            self.base.set_leaf(&path, leaf.as_ref());
+        for record in records {
+            match record {
+                Record::Agreed(path, leaf) => {
+                    self.base.set_leaf(&path, leaf.as_ref());
+                    self.unsettled.here.add((path.clone(), leaf.clone()));
+                    self.unsettled.there.add((path, leaf));
+                }
+                Record::Settled { here: true } => self.unsettled.here.clear(),
+                Record::Settled { here: false } => self.unsettled.there.clear(),
+            }
         }
+        self.here.settled = self.unsettled.here.is_empty();
+        self.there.settled = self.unsettled.there.is_empty();
     }
 
     /// Writes what both sides agreed on.
@@ -198,6 +221,8 @@ impl Controller {
         let saved = Saved {
             far_replica: self.far_replica,
             root_inode: self.root_inode,
+            lives: [self.lives.here, self.lives.there],
+            unsettled: [self.unsettled.here.all(), self.unsettled.there.all()],
             base: Listed::from(&self.base),
             there: Listed::from(&self.there.tree),
         };

@@ -4,6 +4,7 @@ use super::bulk::Bulk;
 use super::fitting::Clash;
 use super::flushing::refuse;
 use super::guard::Guard;
+use super::life::{Life, LifeId};
 use super::link::{Link, connect};
 use super::message::{Ask, Tell, Ticket};
 use super::names::Rules;
@@ -14,6 +15,7 @@ use super::replica::{Replica, digest};
 use super::session::{Opener, SessionStart};
 use super::store::Journal;
 use super::tree::Node;
+use super::unsettled::Unsettled;
 use super::worker::{Work, Worker};
 use crate::model::sync::{SyncChoice, SyncStatus};
 use crate::model::{Failure, Result};
@@ -96,6 +98,13 @@ pub(super) struct Stalled {
     pub(super) reason: Option<String>,
 }
 
+/// Something for each side.
+#[derive(Debug, Default)]
+pub(super) struct PerSide<T> {
+    pub(super) here: T,
+    pub(super) there: T,
+}
+
 pub(super) struct Flush {
     /// Who has not said yet that all is told, and the question, if it was put.
     pub(super) waiting: Vec<(Side, Option<Ticket>)>,
@@ -112,6 +121,11 @@ pub struct Controller {
     pub(super) there: Known,
     pub(super) far_replica: Option<[u8; 16]>,
     pub(super) root_inode: Option<u64>,
+    /// Of each side, as of the last time that both were compared.
+    pub(super) lives: PerSide<Option<LifeId>>,
+    /// Of each side, as it says now.
+    pub(super) told_lives: PerSide<Option<LifeId>>,
+    pub(super) unsettled: PerSide<Unsettled>,
     worker: Option<JoinHandle<()>>,
     asks_here: Option<std::sync::mpsc::Sender<Work>>,
     pub(super) link: Option<Link>,
@@ -214,6 +228,9 @@ impl Controller {
             there: Known::default(),
             far_replica: None,
             root_inode: None,
+            lives: PerSide::default(),
+            told_lives: PerSide::default(),
+            unsettled: PerSide::default(),
             worker: None,
             asks_here: None,
             link: None,
@@ -317,6 +334,7 @@ impl Controller {
             for side in [Side::Here, Side::There] {
                 if !std::mem::replace(&mut self.known(side).settled, true) {
                     let ticket = self.ticket();
+                    self.unsettled(side).ask(ticket);
                     self.ask(side, Ask::Settle { ticket });
                 }
             }
@@ -333,8 +351,10 @@ impl Controller {
     /// Opens the tree on this side, or looks again in a while.
     fn look_for_root(&mut self, tells: &mpsc::Sender<Tell>) {
         let SessionStart { root, state, ignore, .. } = &self.start;
-        match Replica::open(root, &state.join("here"), ignore, None) {
-            Ok(replica) => {
+        let own = state.join("here");
+        match Replica::open(root, &own, ignore, None).and_then(|replica| Ok((replica, Life::begin(&own)?))) {
+            Ok((replica, life)) => {
+                self.told_lives.here = Some(life.id);
                 let known = *self.root_inode.get_or_insert(replica.inode);
                 if known != replica.inode {
                     self.guard.hold(format!("{} is another folder than it was", root.display()));
@@ -342,7 +362,7 @@ impl Controller {
                 }
                 self.here.rules = replica.rules;
                 let (asks, work) = std::sync::mpsc::channel();
-                let worker = Worker::new(replica, tells.clone(), asks.clone());
+                let worker = Worker::new(replica, life, tells.clone(), asks.clone());
                 self.worker = Some(tokio::task::spawn_blocking(move || worker.run(work)));
                 self.asks_here = Some(asks);
                 self.here.lost = None;
@@ -383,6 +403,7 @@ impl Controller {
                 if self.far_replica.replace(link.replica) != Some(link.replica) {
                     self.save();
                 }
+                self.told_lives.there = Some(link.life);
                 self.there.rules = link.rules;
                 self.link = Some(link);
                 self.there.lost = None;
@@ -426,8 +447,8 @@ impl Controller {
         self.look_at = Some(Instant::now() + LOOK_FOR_ROOT);
         let lost: Vec<Ticket> = self.flights.keys().copied().collect();
         for ticket in lost {
-            let flight = self.land(ticket);
-            if self.bulk.remove(&ticket).is_some() && flight.is_some_and(|flight| flight.to == Side::There) {
+            self.land(ticket);
+            if self.bulk.remove(&ticket).is_some() {
                 self.ask(Side::There, Ask::Abandon { ticket, keep: true });
             }
         }
@@ -443,9 +464,19 @@ impl Controller {
                 *asked = None;
             }
         }
+        self.unsettled(side).put_back();
+        let has_more = !self.unsettled(side).is_empty();
         let known = self.known(side);
         known.ready = false;
         known.incoming = None;
+        known.settled &= !has_more;
+    }
+
+    pub(super) fn unsettled(&mut self, side: Side) -> &mut Unsettled {
+        match side {
+            Side::Here => &mut self.unsettled.here,
+            Side::There => &mut self.unsettled.there,
+        }
     }
 
     pub(super) fn known(&mut self, side: Side) -> &mut Known {
@@ -484,6 +515,7 @@ impl Controller {
     fn work(&mut self) {
         let may = self.here.ready && self.there.ready && !self.paused && self.guard.held().is_none();
         if may && self.replan {
+            self.mend_torn();
             self.plan();
         }
         if may && self.guard.held().is_none() {

@@ -1,5 +1,6 @@
 //! The far side of a session: a replica behind a stream.
 
+use super::life::Life;
 use super::message::{Ask, Hello, PROTOCOL, Tell};
 use super::replica::{Owner, Replica};
 use super::wire::{Pace, receive, send};
@@ -23,9 +24,10 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
     let Some(theirs) = receive::<Hello>(&mut stream).await? else { return Ok(()) };
     make_folder(&root)?;
     let replica = Replica::identity(&state)?;
+    let life = Life::begin(&state)?;
     // A file system that cannot be asked cannot be written either, which is told when it is opened.
     let rules = Replica::rules(&root, &state).unwrap_or_default();
-    send(&mut stream, &Hello { protocol: PROTOCOL, ignore: Vec::new(), replica, rules }, false).await?;
+    send(&mut stream, &Hello { protocol: PROTOCOL, ignore: Vec::new(), replica, life: life.id, rules }, false).await?;
     check_protocol(&theirs)?;
     let (tells, mut told) = mpsc::channel::<Tell>(TELLS_WAITING);
     let (asks, work) = std::sync::mpsc::channel::<Work>();
@@ -33,7 +35,7 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
     let ignore = theirs.ignore;
     let working = tokio::task::spawn_blocking(move || -> Result<()> {
         match Replica::open(&root, &state, &ignore, owner) {
-            Ok(replica) => Worker::new(replica, tells, wake).run(work),
+            Ok(replica) => Worker::new(replica, life, tells, wake).run(work),
             Err(failure) => {
                 let _ = tells.blocking_send(Tell::Lost { reason: failure.chain().join(": ") });
                 return Err(failure);

@@ -7,7 +7,7 @@ use super::modes::UNKNOWN_MODE;
 use super::path::TreePath;
 use super::reconcile::Side;
 use super::replica::digest;
-use super::store::Agreement;
+use super::store::{Agreement, Record};
 use super::tree::{Apart, Change, Leaf, Node, Now};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -54,7 +54,11 @@ impl Controller {
                     flush.waiting.retain(|(_, asked)| *asked != Some(ticket));
                 }
             }
-            Tell::Settled { .. } => {}
+            Tell::Settled { ticket } => {
+                if self.unsettled(side).settled(ticket) {
+                    self.write_down(&[Record::Settled { here: side == Side::Here }]);
+                }
+            }
             Tell::Undone { ticket, undone } => self.undone(ticket, undone),
             Tell::Note(note) => self.note(&note),
         }
@@ -180,7 +184,17 @@ impl Controller {
         for (path, leaf) in &agreements {
             self.base.set_leaf(path, leaf.as_ref());
         }
-        if let Err(failure) = self.journal.add(&agreements) {
+        for side in [Side::Here, Side::There] {
+            // Whoever wrote it: what a person saved can be lost with the computer too.
+            self.known(side).settled = false;
+            agreements.iter().for_each(|agreement| self.unsettled(side).add(agreement.clone()));
+        }
+        let records: Vec<_> = agreements.into_iter().map(|(path, leaf)| Record::Agreed(path, leaf)).collect();
+        self.write_down(&records);
+    }
+
+    fn write_down(&mut self, records: &[Record]) {
+        if let Err(failure) = self.journal.add(records) {
             // Without it, the next start asks more questions than it would need to, and loses nothing.
             self.note(&failure.chain().join(": "));
         }

@@ -2,13 +2,14 @@
 //! this process and the one at the far end, are spoken to in these words only.
 
 use super::chunks::Chunk;
+use super::life::LifeId;
 use super::names::Rules;
 use super::path::{Blob, TreePath};
 use super::tree::{Change, Hash, Leaf};
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older program would misread.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// What stands first on the stream, from each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Hello {
     pub ignore: Vec<String>,
     /// Names this copy of the tree: another one has other history. Drawn when its state folder is first used.
     pub replica: [u8; 16],
+    /// Another one than before: its computer went down with work that may not have been on disk.
+    pub life: LifeId,
     /// What the file system of this side makes of names; only the far side's counts.
     pub rules: Rules,
 }
@@ -48,7 +51,7 @@ pub enum Ask {
     Abandon { ticket: Ticket, keep: bool },
     /// Look at everything that changed until now, tell it, then answer.
     Barrier { ticket: Ticket },
-    /// Write to disk what was changed, then answer.
+    /// Write to disk what was changed, then answer; no answer if it cannot.
     Settle { ticket: Ticket },
     /// Put back what the last batch replaced or deleted.
     Undo { ticket: Ticket },

@@ -6,7 +6,7 @@ use super::message::{Body, Order};
 use super::path::TreePath;
 use super::replica::Replica;
 use super::tree::{File, Hash, Leaf, Node};
-use crate::sys::folder::{Facts, facts_of, set_mode};
+use crate::sys::folder::{Facts, Sort, facts_of, set_mode};
 use std::fs;
 use std::io::{self, Read, Write};
 
@@ -84,7 +84,8 @@ impl Replica {
         let known = self.tree.get(path).cloned();
         let from = match (known, path.split()) {
             (Some(Node::File(file, _)), Some((parent, own))) if file.hash == wanted.hash => {
-                self.walk(&parent).and_then(|folder| folder.read(own)).ok()
+                let open = self.walk(&parent).and_then(|folder| folder.read(own)).ok();
+                open.filter(|open| facts_of(open).is_ok_and(|facts| facts.sort == Sort::File))
             }
             _ => None,
         };

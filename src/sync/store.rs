@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Raised with every change of what is kept: an older file is then as good as none.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const CHECKSUM_BYTES: usize = 32;
 /// No tree of this program is longer, unpacked.
 const LONGEST_BYTES: usize = 2 << 30;
@@ -98,38 +98,48 @@ pub struct Journal {
 /// Both sides have this at that path now.
 pub type Agreement = (TreePath, Option<Leaf>);
 
+/// What the journal remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    Agreed(TreePath, Option<Leaf>),
+    /// All that was agreed on before is on the disk of a side: this one, or the other.
+    Settled {
+        here: bool,
+    },
+}
+
 impl Journal {
     /// Opens the journal and reads what it holds; a torn end is cut off.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub fn open(path: &Path) -> Result<(Journal, Vec<Agreement>)> {
+    pub fn open(path: &Path) -> Result<(Journal, Vec<Record>)> {
         let what = || format!("cannot open {}", path.display());
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).trying(what)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).trying(what)?;
-        let mut agreements = Vec::new();
+        let mut records = Vec::new();
         let mut rest = bytes.as_slice();
-        while let Some((agreement, tail)) = read_record(rest) {
-            agreements.push(agreement);
+        while let Some((record, tail)) = read_record(rest) {
+            records.push(record);
             rest = tail;
         }
         let whole = (bytes.len() - rest.len()) as u64;
         file.set_len(whole).trying(what)?;
-        Ok((Journal { path: path.into(), file, length_bytes: whole }, agreements))
+        Ok((Journal { path: path.into(), file, length_bytes: whole }, records))
     }
 
     /// Adds records.
     ///
     /// # Errors
     /// The disk is full.
-    pub fn add(&mut self, agreements: &[Agreement]) -> Result<()> {
+    pub fn add(&mut self, records: &[Record]) -> Result<()> {
         let what = || format!("cannot write {}", self.path.display());
         let mut bytes = Vec::new();
-        for agreement in agreements {
-            let body = postcard::to_stdvec(agreement).trying(what)?;
+        for record in records {
+            let body = postcard::to_stdvec(record).trying(what)?;
             bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
-            bytes.extend_from_slice(&blake3::hash(&body).as_bytes()[..8]);
+            bytes.extend_from_slice(&checksum(&body));
             bytes.extend_from_slice(&body);
         }
         let written = self.file.write_all(&bytes);
@@ -153,11 +163,20 @@ impl Journal {
     }
 }
 
-fn read_record(bytes: &[u8]) -> Option<(Agreement, &[u8])> {
+/// Of the body of a record, in this format.
+fn checksum(body: &[u8]) -> [u8; 8] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&FORMAT.to_le_bytes()).update(body);
+    let mut sum = [0; 8];
+    hasher.finalize_xof().fill(&mut sum);
+    sum
+}
+
+fn read_record(bytes: &[u8]) -> Option<(Record, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<8>()?;
     let (body, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    let fine = blake3::hash(body).as_bytes().starts_with(sum);
+    let fine = checksum(body) == *sum;
     Some((postcard::from_bytes(body).ok().filter(|_| fine)?, rest))
 }
 
@@ -170,25 +189,26 @@ mod tests {
     fn a_journal_cut_or_flipped_anywhere_keeps_what_came_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let agreements: Vec<Agreement> = vec![
-            ("a".into(), Some(Leaf::Folder)),
-            ("a/b".into(), Some(Leaf::Link(Blob(b"x".to_vec())))),
-            ("c".into(), None),
+        let records = vec![
+            Record::Agreed("a".into(), Some(Leaf::Folder)),
+            Record::Agreed("a/b".into(), Some(Leaf::Link(Blob(b"x".to_vec())))),
+            Record::Settled { here: true },
+            Record::Agreed("c".into(), None),
         ];
         let (mut journal, before) = Journal::open(&path).unwrap();
         assert!(before.is_empty());
-        journal.add(&agreements).unwrap();
+        journal.add(&records).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let (mut journal, read) = Journal::open(&path).unwrap();
-            assert!(read.len() < 3 && agreements.starts_with(&read), "cut at {cut}");
-            journal.add(&agreements[2..]).unwrap();
-            assert_eq!(Journal::open(&path).unwrap().1.last(), agreements.last());
+            assert!(read.len() < 4 && records.starts_with(&read), "cut at {cut}");
+            journal.add(&records[3..]).unwrap();
+            assert_eq!(Journal::open(&path).unwrap().1.last(), records.last());
             let mut flipped = whole.clone();
             flipped[cut] ^= 4;
             std::fs::write(&path, &flipped).unwrap();
-            assert!(agreements.starts_with(&Journal::open(&path).unwrap().1), "flipped at {cut}");
+            assert!(records.starts_with(&Journal::open(&path).unwrap().1), "flipped at {cut}");
         }
     }
 
@@ -205,7 +225,13 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() {
             std::fs::write(&path, &whole[..at]).unwrap();
-            assert!(load::<Listed>(&path).is_none());
+            assert!(load::<Listed>(&path).is_none(), "cut at {at}");
+            for bit in 0..8 {
+                let mut flipped = whole.clone();
+                flipped[at] ^= 1 << bit;
+                std::fs::write(&path, &flipped).unwrap();
+                assert!(load::<Listed>(&path).is_none(), "bit {bit} of {at} flipped");
+            }
         }
         assert!(load::<Listed>(&folder.path().join("none")).is_none());
     }

@@ -158,6 +158,18 @@ impl Node {
         }
     }
 
+    /// Makes files that changed since then (nanoseconds since 1970) be read again.
+    pub fn forget_stamps_since(&mut self, nanoseconds: i64) {
+        match self {
+            Node::File(_, stamp) if stamp.changed_nanoseconds >= nanoseconds => *stamp = Stamp::default(),
+            Node::Folder(folder) => {
+                let inner = &mut Arc::make_mut(folder).entries;
+                inner.iter_mut().for_each(|(_, child)| child.forget_stamps_since(nanoseconds));
+            }
+            _ => {}
+        }
+    }
+
     /// Whether it is the very same memory as `other`, which is quicker to say than that they are equal.
     pub fn is_shared_with(&self, other: &Node) -> bool {
         matches!((self, other), (Node::Folder(one), Node::Folder(two)) if Arc::ptr_eq(one, two))

@@ -1,6 +1,7 @@
 //! The thread that a replica works in: takes what is asked, in order, and tells.
 
 use super::chunks::Cutting;
+use super::life::{Life, LifeId};
 use super::message::{Ask, Body, Order, Outcome, ReadFile, Tell, Ticket};
 use super::path::{Blob, TreePath};
 use super::replica::{Replica, digest};
@@ -10,11 +11,12 @@ use super::store::{Listed, load, save};
 use super::tree::{Change, Hash, Leaf, Node, Now, differences};
 use super::watch::Watch;
 use crate::model::Result;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Sender;
 
 /// Changes told in one message.
@@ -25,6 +27,18 @@ const CHANGE_BYTES: usize = 64;
 const LONGEST_PIECE_BYTES: u32 = 1 << 20;
 /// The name of the file with the tree as it was last read.
 const SEEN: &str = "seen";
+
+/// The tree as it was last read.
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    life: LifeId,
+    /// What changed later may have been lost if the computer went down; since 1970.
+    on_disk_nanoseconds: i64,
+    tree: Listed,
+}
+
+/// Clocks of file systems tick every 1 to 10 ms, and those of computers are set.
+const CLOCK_MARGIN_NANOSECONDS: i64 = 60_000_000_000;
 
 /// A tree that cannot be watched, or not all of it, is read this often.
 const READ_UNWATCHED: Duration = Duration::from_secs(10);
@@ -41,6 +55,12 @@ pub enum Work {
     Ask(Ask),
     /// Something changed in the tree.
     Touched,
+    /// What was changed before this time (nanoseconds since 1970) is on disk, or why not.
+    OnDisk {
+        ticket: Ticket,
+        nanoseconds: i64,
+        error: Option<io::Error>,
+    },
     /// Nobody asks any more.
     End,
 }
@@ -59,6 +79,10 @@ pub struct Worker {
     cutting: VecDeque<(Ticket, Cutting)>,
     /// Something was written since the last `Settle`.
     dirty: bool,
+    life: Life,
+    wake: mpsc::Sender<Work>,
+    /// All that changed before is on disk; nanoseconds since 1970.
+    on_disk_nanoseconds: i64,
 }
 
 /// Whoever listened is gone.
@@ -68,11 +92,18 @@ type Told = std::result::Result<(), Gone>;
 
 impl Worker {
     /// Prepares the work; the tree as it was last read is loaded. `wake` sends `Work::Touched`.
-    pub fn new(mut replica: Replica, tells: Sender<Tell>, wake: mpsc::Sender<Work>) -> Worker {
-        if let Some(seen) = load::<Listed>(&replica.state.join(SEEN)) {
-            replica.remember(seen.into());
+    pub fn new(mut replica: Replica, life: Life, tells: Sender<Tell>, wake: mpsc::Sender<Work>) -> Worker {
+        let mut on_disk_nanoseconds = 0;
+        if let Some(seen) = load::<Seen>(&replica.state.join(SEEN)) {
+            let mut tree: Node = seen.tree.into();
+            match seen.life == life.id {
+                true => on_disk_nanoseconds = seen.on_disk_nanoseconds,
+                false => tree.forget_stamps_since(seen.on_disk_nanoseconds - CLOCK_MARGIN_NANOSECONDS),
+            }
+            replica.remember(tree);
         }
-        let watch = Watch::start(&replica.root_path, &replica.signs, move || drop(wake.send(Work::Touched)));
+        let touch = wake.clone();
+        let watch = Watch::start(&replica.root_path, &replica.signs, move || drop(touch.send(Work::Touched)));
         if let Err(error) = &watch {
             replica.note(&format!("changes are looked for every 10 seconds only: {error}"));
         }
@@ -86,6 +117,9 @@ impl Worker {
             growing: HashMap::new(),
             cutting: VecDeque::new(),
             dirty: false,
+            life,
+            wake,
+            on_disk_nanoseconds,
         }
     }
 
@@ -97,6 +131,7 @@ impl Worker {
             let went = match work.recv_timeout(wait) {
                 Ok(Work::Ask(ask)) => self.answer(ask),
                 Ok(Work::Touched) => Ok(()),
+                Ok(Work::OnDisk { ticket, nanoseconds, error }) => self.on_disk(ticket, nanoseconds, error),
                 Err(RecvTimeoutError::Timeout) => self.cut(),
                 Ok(Work::End) | Err(RecvTimeoutError::Disconnected) => break,
             };
@@ -104,12 +139,21 @@ impl Worker {
                 break;
             }
         }
+        self.end();
+    }
+
+    fn end(mut self) {
         self.save_seen();
+        if std::mem::take(&mut self.dirty) && self.replica.root.sync_file_system().is_ok() {
+            let _ = self.life.settle();
+        }
     }
 
     /// Keeps what was read, so that the next start need not read it again.
     fn save_seen(&self) {
-        let _ = save(&self.replica.state.join(SEEN), &Listed::from(self.replica.tree()));
+        let tree = Listed::from(self.replica.tree());
+        let seen = Seen { life: self.life.id, on_disk_nanoseconds: self.on_disk_nanoseconds, tree };
+        let _ = save(&self.replica.state.join(SEEN), &seen);
     }
 
     fn next_time(&self) -> Instant {
@@ -363,7 +407,11 @@ impl Worker {
         let (mut done, mut not_done) = (Vec::with_capacity(orders.len()), Vec::new());
         let mut odd = Vec::new();
         self.replica.forget_near();
-        self.dirty = true;
+        if !std::mem::replace(&mut self.dirty, true)
+            && let Err(failure) = self.life.work()
+        {
+            self.replica.note(&failure.chain().join(": "));
+        }
         for order in orders {
             let (ticket, path) = (order.ticket, order.path.clone());
             let staged = match order.body {
@@ -390,16 +438,36 @@ impl Worker {
         if not_done.is_empty() { Ok(()) } else { self.tell(Tell::Outcomes(not_done)) }
     }
 
+    /// Writes all to disk, beside the other work: a disk that is busy with other things takes its time.
     fn settle(&mut self, ticket: Ticket) -> Told {
         if std::mem::take(&mut self.dirty) {
             self.save_seen();
-            let settled = self.replica.root.sync_file_system().and_then(|()| self.replica.trash.close_batch());
-            if let Err(error) = settled {
-                self.tell(Tell::Note(format!("cannot settle {}: {error}", self.replica.root_path.display())))?;
-            }
         }
+        let (root, wake) = (self.replica.root.clone(), self.wake.clone());
+        let nanoseconds = nanoseconds_now();
+        let write = move || {
+            let error = root.sync_file_system().err();
+            let _ = wake.send(Work::OnDisk { ticket, nanoseconds, error });
+        };
+        match std::thread::Builder::new().name("settle".into()).spawn(write) {
+            Ok(_) => Ok(()),
+            Err(error) => self.on_disk(ticket, nanoseconds, Some(error)),
+        }
+    }
+
+    fn on_disk(&mut self, ticket: Ticket, nanoseconds: i64, error: Option<io::Error>) -> Told {
+        let settled = error.map_or(Ok(()), Err).and_then(|()| self.replica.trash.close_batch());
+        if let Err(error) = settled {
+            self.dirty = true;
+            return self.tell(Tell::Note(format!("cannot settle {}: {error}", self.replica.root_path.display())));
+        }
+        self.on_disk_nanoseconds = nanoseconds;
         self.tell(Tell::Settled { ticket })
     }
+}
+
+fn nanoseconds_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }
 
 fn open_at(replica: &mut Replica, path: &TreePath, offset: u64) -> io::Result<File> {

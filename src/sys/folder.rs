@@ -283,6 +283,13 @@ impl From<FileStat> for Facts {
     }
 }
 
+/// Whether an error means that another kind of thing stands there than was expected: a folder, a symlink, a file.
+pub fn is_other_kind(error: &io::Error) -> bool {
+    error
+        .raw_os_error()
+        .is_some_and(|code| [Errno::EISDIR, Errno::ENOTDIR, Errno::ELOOP].contains(&Errno::from_raw(code)))
+}
+
 /// Whether an error means that this kind of rename is not known to the file system.
 pub fn is_unsupported(error: &io::Error) -> bool {
     error

@@ -3,6 +3,7 @@
 mod deltas;
 mod faults;
 mod names;
+mod power;
 mod reconcile;
 mod rounds;
 mod world;

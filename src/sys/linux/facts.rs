@@ -1,14 +1,10 @@
 //! Facts about this process, the kernel and the accounts of the computer.
 
 pub use crate::sys::account::{Account, accounts, gid, uid};
+pub use crate::sys::boot::boot_id;
 pub use crate::sys::terminal::has_terminal;
 use std::fs;
 use std::path::Path;
-
-/// Identity of this boot (random(4), `/proc/sys/kernel/random/boot_id`): process ids mean nothing across boots.
-pub fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
 
 /// Major and minor version of the running kernel.
 pub fn kernel_version() -> (u32, u32) {

@@ -1,0 +1,85 @@
+//! What was agreed on and may not be on a side's disk yet. If that side's computer goes down, what it has at these paths
+//! afterwards is no edit of anybody.
+
+use super::message::Ticket;
+use super::path::TreePath;
+use super::store::Agreement;
+use super::tree::Leaf;
+use std::collections::BTreeMap;
+
+/// For one side.
+#[derive(Debug, Default)]
+pub struct Unsettled {
+    paths: BTreeMap<TreePath, Option<Leaf>>,
+    /// What the side is writing to disk, and the question to which it will say that it is there.
+    asked: Option<(Ticket, BTreeMap<TreePath, Option<Leaf>>)>,
+}
+
+impl Unsettled {
+    /// Both sides have this now, in memory at least.
+    pub fn add(&mut self, (path, leaf): Agreement) {
+        self.paths.insert(path, leaf);
+    }
+
+    /// The side is asked to write all of it to disk.
+    pub fn ask(&mut self, ticket: Ticket) {
+        self.put_back();
+        self.asked = Some((ticket, std::mem::take(&mut self.paths)));
+    }
+
+    /// The side said so. Returns whether nothing is left.
+    pub fn settled(&mut self, ticket: Ticket) -> bool {
+        if self.asked.as_ref().is_some_and(|(asked, _)| *asked == ticket) {
+            self.asked = None;
+        }
+        self.is_empty()
+    }
+
+    /// The side will not answer.
+    pub fn put_back(&mut self) {
+        if let Some((_, mut all)) = self.asked.take() {
+            all.append(&mut self.paths);
+            self.paths = all;
+        }
+    }
+
+    pub fn clear(&mut self) {
+        *self = Unsettled::default();
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.asked.is_none()
+    }
+
+    /// All of it, folders before what is in them.
+    pub fn all(&self) -> Vec<Agreement> {
+        let mut all = self.asked.as_ref().map(|(_, asked)| asked.clone()).unwrap_or_default();
+        all.extend(self.paths.iter().map(|(path, leaf)| (path.clone(), leaf.clone())));
+        all.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_after_the_question_stays_unsettled() {
+        let mut unsettled = Unsettled::default();
+        unsettled.add(("a".into(), Some(Leaf::Folder)));
+        unsettled.add(("b".into(), Some(Leaf::Folder)));
+        unsettled.ask(1);
+        unsettled.add(("a".into(), None));
+        let all: Vec<Agreement> = vec![("a".into(), None), ("b".into(), Some(Leaf::Folder))];
+        assert_eq!(unsettled.all(), all);
+        assert!(!unsettled.settled(7));
+        unsettled.put_back();
+        assert_eq!(unsettled.all(), all, "asked, and never answered");
+        unsettled.ask(2);
+        unsettled.add(("c".into(), None));
+        assert!(!unsettled.settled(2));
+        assert_eq!(unsettled.all(), [("c".into(), None)]);
+        unsettled.ask(3);
+        assert!(unsettled.settled(3));
+    }
+}
