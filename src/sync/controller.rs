@@ -1,6 +1,7 @@
 //! Knows both trees and what they last agreed on, plans rounds, and sees them through.
 
 use super::bulk::Bulk;
+use super::commands::PAUSED;
 use super::fitting::Clash;
 use super::flushing::refuse;
 use super::guard::Guard;
@@ -219,6 +220,7 @@ impl Controller {
         crate::sys::fs::make_folder(&start.state)?;
         let patterns = Patterns::new(&start.ignore)?;
         let (journal, agreements) = Journal::open(&start.state.join("journal"))?;
+        let paused = start.state.join(PAUSED).exists();
         let mut controller = Controller {
             start,
             open,
@@ -253,7 +255,7 @@ impl Controller {
             stale: false,
             conflicts: Vec::new(),
             clashes: Vec::new(),
-            paused: false,
+            paused,
             guard: Guard::default(),
             notes: Vec::new(),
             flushes: Vec::new(),

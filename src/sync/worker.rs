@@ -11,6 +11,7 @@ use super::store::{Listed, load, save};
 use super::tree::{Change, Hash, Leaf, Node, Now, differences};
 use super::watch::Watch;
 use crate::model::Result;
+use crate::sys::folder::is_other_kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -75,6 +76,8 @@ pub struct Worker {
     read_at: Instant,
     tells: Sender<Tell>,
     growing: HashMap<Ticket, Growing>,
+    /// Why a large file could not be written, until it is asked what became of it.
+    unwritten: HashMap<Ticket, String>,
     /// Files whose chunks were asked for: cut when there is nothing else to do.
     cutting: VecDeque<(Ticket, Cutting)>,
     /// Something was written since the last `Settle`.
@@ -115,6 +118,7 @@ impl Worker {
             read_at: Instant::now() + READ_UNWATCHED,
             tells,
             growing: HashMap::new(),
+            unwritten: HashMap::new(),
             cutting: VecDeque::new(),
             dirty: false,
             life,
@@ -240,7 +244,10 @@ impl Worker {
                         have
                     }
                     // What follows fails with the reason.
-                    Err(_) => 0,
+                    Err(error) => {
+                        self.unwritten.insert(ticket, error.to_string());
+                        0
+                    }
                 };
                 self.tell(Tell::Begun { ticket, have })
             }
@@ -257,6 +264,7 @@ impl Worker {
             },
             Ask::Abandon { ticket, keep } => {
                 self.cutting.retain(|(cut, _)| *cut != ticket);
+                self.unwritten.remove(&ticket);
                 if let Some(growing) = self.growing.remove(&ticket)
                     && !keep
                 {
@@ -283,9 +291,13 @@ impl Worker {
     /// Adds to a large file. One that cannot be written is not whole in the end, which is told then.
     fn grow(&mut self, ticket: Ticket, add: impl FnOnce(&mut Replica, &mut Growing) -> io::Result<()>) -> Told {
         if let Some(growing) = self.growing.get_mut(&ticket)
-            && add(&mut self.replica, growing).is_err()
+            && let Err(error) = add(&mut self.replica, growing)
         {
-            self.growing.remove(&ticket);
+            // What the system has no place for would be sent in vain again; a file that changed would not.
+            if error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound && !is_other_kind(&error) {
+                self.unwritten.insert(ticket, error.to_string());
+            }
+            self.growing.remove(&ticket).iter().for_each(|growing| self.replica.discard(growing));
         }
         self.tell(Tell::Written { ticket })
     }
@@ -419,7 +431,10 @@ impl Worker {
                 _ => None,
             };
             let made_folder = order.new == Some(Leaf::Folder);
-            let outcome = self.replica.obey(order, staged);
+            let outcome = match self.unwritten.remove(&ticket) {
+                Some(reason) => Outcome::Failed(reason),
+                None => self.replica.obey(order, staged),
+            };
             if matches!(outcome, Outcome::Done | Outcome::Stays) {
                 if made_folder && let Some(watch) = &self.watch {
                     watch.add(&path);
