@@ -3,6 +3,7 @@
 use super::{programs, stream};
 use crate::model::{Failure, Result};
 use crate::sys::linux::{facts, pipe};
+use crate::sys::pipe_outlet::PipeOutlet;
 use crate::sys::runtime;
 use crate::sys::{mux, socket};
 use std::ffi::OsString;
@@ -40,9 +41,12 @@ fn run() -> Result<()> {
     let runtime = runtime::current_thread()?;
     runtime.block_on(async {
         let input = Receiver::from_owned_fd_unchecked(input).map_err(not_by_hand)?;
-        let output = Sender::from_owned_fd_unchecked(output).map_err(not_by_hand)?;
         tokio::task::spawn_blocking(programs::tidy);
-        let mut streams = mux::accept_over(input, output);
+        let mut streams = match pipe::is_pipe(&output) {
+            true => mux::accept_over_outlet(input, PipeOutlet::new(output).map_err(not_by_hand)?),
+            // Some servers give a socket.
+            false => mux::accept_over(input, Sender::from_owned_fd_unchecked(output).map_err(not_by_hand)?),
+        };
         while let Some(accepted) = streams.accept().await {
             tokio::spawn(stream::serve(Box::new(accepted), None));
         }

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod remote;
 pub mod ssh;
 pub mod vm;
+pub mod waking;
 
 use crate::model::Result;
 use crate::sys::stream::Stream;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub const LONGEST_DOCUMENT_BYTES: u32 = 16 << 20;
 
 /// What both sides have to be equal in: there is no compatibility code, the far program is refreshed instead.
-pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/1");
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
 
 /// The first document of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

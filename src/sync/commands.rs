@@ -13,6 +13,7 @@ use crate::model::{Failure, Result, Trying};
 use crate::sys::fs::{remove_file_if_exists, write_atomically};
 use ignore::gitignore::GitignoreBuilder;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// The file that says that a session is paused.
 pub(super) const PAUSED: &str = "paused";
@@ -39,6 +40,8 @@ impl Controller {
             Command::Pause => self.pause(true),
             Command::Resume => {
                 self.pause(false);
+                // The wait was somebody's wish.
+                self.changed_at = self.changed_at.map(|_| Instant::now());
                 self.guard.accept();
                 self.stalled.clear();
                 self.replan = true;

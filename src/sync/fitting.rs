@@ -51,7 +51,7 @@ pub struct Fitted {
 
 /// Fits `steps` of a side whose tree is `tree`; `base` is what both sides agreed on.
 pub fn fit(rules: Rules, base: &Node, tree: &Node, steps: Vec<Step>) -> Fitted {
-    if !rules.folds() && !rules.only_utf8 {
+    if !rules.folds() && !rules.only_utf8 && !rules.rewrites {
         return Fitted { steps, ..Fitted::default() };
     }
     let mut fitted = Fitted::default();

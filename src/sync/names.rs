@@ -63,7 +63,14 @@ impl Rules {
 
     /// Why the file system does not take a name at all.
     pub fn refusal(self, name: &[u8]) -> Option<&'static str> {
-        (self.only_utf8 && std::str::from_utf8(name).is_err()).then_some("takes only names in UTF-8")
+        match std::str::from_utf8(name) {
+            Err(_) if self.only_utf8 => Some("takes only names in UTF-8"),
+            // It would come back as another name.
+            Ok(text) if self.rewrites && compose(text) != text => {
+                Some("takes accented letters in one piece only (NFC)")
+            }
+            _ => None,
+        }
     }
 
     /// A path as it is told to the other side.
@@ -195,6 +202,7 @@ mod tests {
     fn decomposed_names_are_told_composed() {
         let rules = Rules { rewrites: true, normalises: true, ..Rules::default() };
         assert_eq!(&*rules.told("e\u{301}".as_bytes().into()), "\u{e9}".as_bytes());
+        assert!(rules.refusal("e\u{301}".as_bytes()).is_some() && rules.refusal("\u{e9}".as_bytes()).is_none());
         assert_eq!(&*Rules::default().told("e\u{301}".as_bytes().into()), "e\u{301}".as_bytes());
     }
 }

@@ -16,6 +16,12 @@ pub mod linux;
 pub mod macos;
 pub mod mux;
 #[cfg(target_os = "linux")]
+#[path = "linux/pipe_outlet.rs"]
+pub mod pipe_outlet;
+#[cfg(not(target_os = "linux"))]
+#[path = "pipe_outlet_elsewhere.rs"]
+pub mod pipe_outlet;
+#[cfg(target_os = "linux")]
 pub mod pipe_room;
 #[cfg(not(target_os = "linux"))]
 #[path = "pipe_room_elsewhere.rs"]

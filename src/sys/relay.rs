@@ -1,7 +1,9 @@
 //! A TCP connection and a stream of any kind joined: what one side says the other hears, until both have ended.
 
+use crate::sys::mux::MuxStream;
+use crate::sys::mux::carrier::Carrier;
 use crate::sys::socket::reset_on_close;
-use crate::sys::stream::Duplex;
+use crate::sys::stream::{Duplex, is};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -27,12 +29,13 @@ thread_local! {
 pub async fn join(socket: TcpStream, stream: impl Duplex) -> io::Result<()> {
     // Small writes are passed on as they come. It can only fail on a connection that is gone.
     let _ = socket.set_nodelay(true);
+    let carrier = is::<MuxStream>(&stream).and_then(|stream| stream.carrier(&socket));
     let mut joined = Joined { socket, stream, done: false };
     let (mut there, mut back) = (Direction::default(), Direction::default());
     let both = std::future::poll_fn(|context| {
         let Joined { socket, stream, .. } = &mut joined;
-        let there = there.poll(context, socket, stream)?;
-        let back = back.poll(context, stream, socket)?;
+        let there = there.poll(context, socket, stream, carrier.as_ref())?;
+        let back = back.poll(context, stream, socket, None)?;
         if there.is_ready() && back.is_ready() { Poll::Ready(io::Result::Ok(())) } else { Poll::Pending }
     });
     both.await?;
@@ -70,6 +73,7 @@ impl Direction {
         context: &mut Context<'_>,
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
+        carrier: Option<&Carrier>,
     ) -> Poll<io::Result<()>> {
         for _ in 0..MOVES_A_TURN {
             if self.done {
@@ -87,6 +91,11 @@ impl Direction {
                 // The other direction notices if the connection is gone.
                 let _ = ready!(Pin::new(&mut *to).poll_shutdown(context));
                 self.done = true;
+                continue;
+            }
+            if let Some(carrier) = carrier
+                && ready!(carrier.poll(context))?
+            {
                 continue;
             }
             ready!(self.pass(context, from, to))?;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # journey: images that only this computer can get at: behind a password that is kept here, and in files; wherever the
 # boxes run
-# places: ssh vm
+# places: only ssh vm
 . "$(dirname "$0")/../support/journey.sh"
 journey "images of one's own"
 need_registry

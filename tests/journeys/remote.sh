@@ -155,4 +155,30 @@ exits "without user namespaces there is no box" 1 "$DEVENV" up
 says "which is said" "cannot make a user namespace"
 exits "and doctor says so" 1 "$DEVENV" doctor
 says "with the fix" "sysctl user.max_user_namespaces"
+
+# A host whose disk is full.
+if [ "$(id -u)" -eq 0 ]; then
+    "$DEVENV" down >/dev/null 2>&1
+    stop_sshd
+    mkdir -p "$sandbox/expected-mount"
+    chmod 755 "$sandbox/expected-mount"
+    start_sshd "$sandbox/expected-mount" || not_ok "a third sshd starts"
+    if mount -t tmpfs -o "size=4m,mode=700,uid=$(id -u "$there_user")" none "$there/state" 2>/dev/null; then
+        project full <<'TOML'
+image  = "host"
+mounts = [".:/src"]
+TOML
+        head -c 8000000 /dev/urandom >large
+        before=$(sha256sum <large)
+        exits "a full disk over there is an error" 1 timeout 60 "$DEVENV" up
+        says "which is said" "No space left|disk is full|is full"
+        same "and nothing is lost here" "$before" "$(sha256sum <large)"
+        mount -o remount,size=200m "$there/state"
+        check "with room it works" "$DEVENV" up
+        same "as a whole" "$before" "$("$DEVENV" exec -T -- cat /src/large | sha256sum)"
+        check "down" "$DEVENV" down
+        stop_sshd
+        umount "$there/state"
+    fi
+fi
 finish

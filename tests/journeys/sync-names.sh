@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC2317 # the checks call the functions
+# shellcheck disable=SC2016,SC2317 # scripts for the box; the checks call the functions
 # places: only ssh
 # runs as: root
 # journey: a source on exFAT, which takes `a` and `A` for one name and has neither links nor permissions
@@ -8,15 +8,16 @@ journey "a source on a file system that folds case"
 for tool in mkfs.exfat mount.exfat-fuse losetup; do
     command -v "$tool" >/dev/null || skip "$tool is not installed"
 done
+/usr/bin/python3 -c 'import fusepy' 2>/dev/null || skip "python3-fusepy is not installed"
 
 disk=$sandbox/expected-mount
 mkdir "$disk"
 truncate -s 64M "$sandbox/disk"
 mkfs.exfat "$sandbox/disk" >/dev/null
 loop=$(losetup --find --show "$sandbox/disk") || skip "there is no loop device"
-trap 'umount "$disk"; losetup -d "$loop"; leave 130' INT TERM HUP PIPE
-trap 'ended=$?; umount "$disk"; losetup -d "$loop"; leave $ended' EXIT
-mount.exfat-fuse "$loop" "$disk" >"$sandbox/out" 2>&1 || skip "exFAT cannot be mounted"
+unmount() { umount "$disk" "$disk-2"; losetup -d "$loop"; } 2>/dev/null
+trap 'cd /; unmount; leave 130' INT TERM HUP PIPE
+mount.exfat-fuse "$loop" "$disk" >"$sandbox/out" 2>&1 || { unmount; skip "exFAT cannot be mounted"; }
 same "the disk folds case" kept "$(echo kept >"$disk/Probe" && cat "$disk/pROBE" && rm "$disk/Probe")"
 
 cd "$disk" || exit 1
@@ -72,4 +73,27 @@ check "a name with a colon" test -n "$(skipped a:b)"
 check "and the rest goes on" "$DEVENV" sync flush
 same "no conflict" 0 "$("$DEVENV" sync status --json | jq '.[0].conflict_count')"
 check "down" "$DEVENV" down
-cd / && finish
+
+# A disk that keeps accents apart from their letters, as HFS+ does.
+mkdir "$sandbox/backing" "$disk-2"
+/usr/bin/python3 "$support/hfs.py" "$sandbox/backing" "$disk-2" >"$sandbox/hfs" 2>&1 &
+mounted() { grep -qF "$disk-2 " /proc/self/mountinfo; }
+within 10 mounted
+cp devenv.toml "$disk-2" && cd "$disk-2" || exit 1
+e=$(printf '\303\251') apart=$(printf 'e\314\201')
+echo one >"caf$e"
+check "the disk splits the letter" test -e "$sandbox/backing/caf$apart"
+check "up" "$DEVENV" up
+same "there it is whole" "caf$e" "$(in_box 'ls | grep caf')"
+echo two >"caf$e"
+same "an edit here is seen there" two "$(in_box "cat caf$e")"
+check "an edit there" in_box "echo three >caf$e; echo new >th$e"
+same "is seen here" "three new" "$(cat "caf$e" "th$e" | tr '\n' ' ' | sed 's/ $//')"
+check "a change of case there" in_box "mv caf$e CAF$e"
+same "is one here" "CAF$apart devenv.toml th$apart " "$(listed)"
+check "the same name in two forms there" in_box "echo split >caf$apart"
+same "is told" "this side takes accented letters in one piece only (NFC): rename it" "$(skipped "caf$apart")"
+same "and neither is touched" "three split" "$(in_box "cat CAF$e caf$apart" | tr '\n' ' ' | sed 's/ $//')"
+check "down with it" "$DEVENV" down
+cd / && unmount
+finish

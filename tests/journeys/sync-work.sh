@@ -15,7 +15,6 @@ if command -v rustc >/dev/null || [ -n "${DEVENV_TEST_TOOLS:-}" ]; then
     chmod 755 "$rust"
     cp -al "$(rustc --print sysroot)/bin" "$(rustc --print sysroot)/lib" "$rust/" || cp -a "$(rustc --print sysroot)/." "$rust/"
     trap 'rm -rf "$rust"; leave 130' INT TERM HUP PIPE
-    trap 'ended=$?; rm -rf "$rust"; leave $ended' EXIT
 fi
 
 export GIT_AUTHOR_NAME=me GIT_AUTHOR_EMAIL=me@example.org GIT_COMMITTER_NAME=me GIT_COMMITTER_EMAIL=me@example.org
@@ -44,8 +43,9 @@ echo 0 >web/page
 
 # All below a folder: kind, mode, link or content. git's index holds times and inodes, which are each disk's own.
 cat >shown.sh <<'SH'
-cd "$1" && find . -path ./target -prune -o \( -type f ! -path '*/.git/index' -printf '%m %p ' -exec sh -c 'sha256sum <"$1"' - {} \; \) \
-    -o -type l -printf 'link %p %l\n' -o -type d -printf 'folder %p\n' | LC_ALL=C sort
+cd "$1" || exit 1
+find . -type f ! -path '*/.git/index' -printf '%m %p\n' -o -type l -printf 'link %p %l\n' -o -type d -printf 'folder %p\n' | LC_ALL=C sort
+find . -type f ! -path '*/.git/index' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
 SH
 same_as_alone() {
     for folder in "$@"; do
@@ -65,7 +65,7 @@ mkdir "$1" && cd "$1"
 git init -q -b main origin
 cd origin
 git config pack.threads 1
-for number in $(seq 120); do
+for number in $(seq 70); do
     mkdir -p "dir$((number % 7))"
     seq "$number" $((number * 9)) >"dir$((number % 7))/file$number"
 done
@@ -73,7 +73,7 @@ ln -s dir1/file1 link
 printf '#!/bin/sh\n' >run && chmod 755 run
 git add -A && git commit -q -m one
 git checkout -q -b feature
-for number in $(seq 1 3 120); do echo more >>"dir$((number % 7))/file$number"; done
+for number in $(seq 1 3 70); do echo more >>"dir$((number % 7))/file$number"; done
 git rm -q -r -f dir3 && git commit -q -a -m two
 git checkout -q main
 echo main >>dir2/file2 && git commit -q -a -m three
@@ -143,7 +143,7 @@ fi
 cat >work-npm.sh <<'SH'
 set -e
 mkdir "$1" && cd "$1" && mkdir -p lib app
-for number in $(seq 40); do mkdir "lib/$number"; for part in $(seq 40); do echo "exports.x = $number$part" >"lib/$number/$part.js"; done; done
+for number in $(seq 30); do mkdir "lib/$number"; for part in $(seq 35); do echo "exports.x = $number$part" >"lib/$number/$part.js"; done; done
 echo '{"name":"lib","version":"1.0.0","bin":{"lib":"1/1.js"}}' >lib/package.json
 echo '{"name":"app","version":"1.0.0"}' >app/package.json
 cd app
@@ -158,10 +158,7 @@ check "npm install without sync" sh -c 'cd "$1" && sh work-npm.sh npm' - "$alone
 check "npm install there" "$DEVENV" exec -- sh work-npm.sh npm
 check "is here as without sync" same_as_alone npm
 rm -r npm/app/node_modules "$alone/npm/app/node_modules"
-exits "most of all files removed here at once" 1 "$DEVENV" sync flush
-says "wait for a word" "would be deleted"
-check "which is said" "$DEVENV" sync resume
-check "and then are gone there" same_as_alone npm
+check "and goes there when it is removed here" same_as_alone npm
 
 # Saves in five styles; a program that watches the folder on the other side hears of each in the file's own name.
 cat >save.py <<'PY'
@@ -188,8 +185,9 @@ else:
     os.execvp("sed", ["sed", "-i", f"s/.*/{text}/", path])
 PY
 echo first >saved/file
-check "a program watches there" "$DEVENV" exec --detach -- sh -c 'exec python3 watched.py saved /tmp/ready >/tmp/heard'
-check "and hears" within 10 "$DEVENV" exec -- test -e /tmp/ready
+"$DEVENV" exec -- sh -c 'exec python3 watched.py saved /tmp/ready >/tmp/heard' >"$sandbox/watching" 2>&1 </dev/null &
+far_watcher=$!
+check "a program watches there" within 10 "$DEVENV" exec -- test -e /tmp/ready
 python3 watched.py saved "$sandbox/ready" >"$sandbox/heard" 2>&1 &
 watcher=$!
 within 10 test -e "$sandbox/ready"
@@ -208,7 +206,8 @@ for style in in-place truncated renamed vim sed; do
     same "saved there, $style" "them-$style" "$(head -n1 saved/file)"
     check "it is heard of here" within 10 heard_well "$sandbox/heard"
 done
-kill "$watcher"
+kill "$watcher" "$far_watcher"
+wait "$watcher" "$far_watcher" 2>/dev/null
 
 # A server that reloads what changed: once for each save.
 page_is() { [ "$(fetch http://127.0.0.1:8751/)" = "$1" ]; }
@@ -223,4 +222,5 @@ same "and was reloaded once for each save" $((before + 5)) "$(fetch http://127.0
 
 same "no conflict" 0 "$("$DEVENV" sync status --json | jq '.[0].conflict_count')"
 check "down" "$DEVENV" down
+[ -z "$rust" ] || rm -rf "$rust"
 finish

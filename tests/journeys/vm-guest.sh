@@ -29,8 +29,9 @@ same "its group says so" "67108864 50000 100000 40" \
 exits "who takes too much memory is killed" 137 in_box dd if=/dev/zero of=/dev/null bs=200M count=1
 check "and counted" in_box grep -q '^oom_kill [1-9]' /sys/fs/cgroup/memory.events
 # shellcheck disable=SC2016 # for the box's shell
-in_box sh -c 'i=0; while [ $i -lt 60 ]; do sleep 5 & i=$((i + 1)); done' >"$sandbox/out" 2>"$sandbox/err"
+in_box sh -c 'i=0; while [ $i -lt 60 ]; do sleep 20 & i=$((i + 1)); done' >"$sandbox/out" 2>"$sandbox/err"
 says "who forks too often is refused" "fork"
+check "and may again when they have ended" within 60 in_box true
 in_box timeout 2 sh -c 'while :; do :; done' >/dev/null 2>&1
 check "who computes too much is held back" in_box grep -q '^nr_throttled [1-9]' /sys/fs/cgroup/cpu.stat
 

@@ -253,3 +253,23 @@ async fn a_line_whose_agent_is_killed_is_lost_and_the_next_one_works() {
     assert!(line.open().await.is_err());
     says_hello(&connect_to(&sshd.remote(), &program).await.expect("another line")).await;
 }
+
+#[tokio::test]
+async fn a_connection_is_kept_until_the_configuration_changes_and_where_the_user_wants_it_so() {
+    let world = World::get();
+    let program = [world.stand_in("kept")];
+    for (client, keeps) in [("", true), ("ControlPath /var/empty/devenv", false)] {
+        let sshd = Sshd::start_with("", client);
+        drop(sshd.connect(&program).await.expect("a line"));
+        // Who connects anew is refused.
+        fs::remove_file(sshd.folder.join("known_hosts")).expect("removed");
+        if keeps {
+            says_hello(&sshd.connect(&program).await.expect("over the kept connection")).await;
+            let hosts = world.path().join("hosts").join(&sshd.name);
+            let text = fs::read_to_string(&hosts).expect("the client's configuration");
+            fs::write(&hosts, format!("{text}  ServerAliveCountMax 2\n")).expect("a file");
+        }
+        let told = sshd.refused(&program).await;
+        assert!(told.contains("Host key verification failed"), "{client}: {told}");
+    }
+}

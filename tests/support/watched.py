@@ -7,6 +7,7 @@
 import ctypes
 import http.server
 import os
+import signal
 import struct
 import sys
 import threading
@@ -67,6 +68,8 @@ def serve(folder, port, name):
     http.server.HTTPServer(("0.0.0.0", port), Answer).serve_forever()
 
 
+# The first process of a box is spared the signals it does not ask for.
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 if sys.argv[2] == "--serve":
     serve(sys.argv[1], int(sys.argv[3]), sys.argv[4])
 else:

@@ -3,11 +3,13 @@
 use devenv::model::{BoxName, Failure, HostPort, PortAddress, PortRequest, Protocol};
 use devenv::sys::datagram::{hear_framed, speak_framed};
 use devenv::sys::mux;
+use devenv::sys::pipe_outlet::PipeOutlet;
 use devenv::sys::relay;
 use devenv::sys::stream::Stream;
 use devenv::tunnel::{BoxPorts, Open, Published, Publisher};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpStream, UdpSocket};
 
 /// What carries the streams; taken away, the line is dead.
@@ -15,9 +17,9 @@ pub type Line = Arc<Mutex<Option<mux::Opener>>>;
 
 /// A connection whose far side connects to the port that the first bytes of a stream name.
 pub fn line() -> Line {
-    let (near, far) = tokio::io::duplex(64 * 1024);
-    let ((near_reads, near_writes), (far_reads, far_writes)) = (tokio::io::split(near), tokio::io::split(far));
-    let mut accepter = mux::accept_over(far_reads, far_writes);
+    // As with ssh: a pipe each way.
+    let ((far_reads, near_writes), (near_reads, far_writes)) = (pipe(), pipe());
+    let mut accepter = mux::accept_over_outlet(far_reads, far_writes);
     tokio::spawn(async move {
         while let Some(mut stream) = accepter.accept().await {
             tokio::spawn(async move {
@@ -42,7 +44,13 @@ pub fn line() -> Line {
             });
         }
     });
-    Arc::new(Mutex::new(Some(mux::open_over(near_reads, near_writes))))
+    Arc::new(Mutex::new(Some(mux::open_over_outlet(near_reads, near_writes))))
+}
+
+fn pipe() -> (Receiver, PipeOutlet) {
+    let (read, write) = std::io::pipe().expect("a pipe");
+    let read = Receiver::from_owned_fd(read.into()).expect("a pipe's end");
+    (read, PipeOutlet::new(write.into()).expect("a pipe's end"))
 }
 
 pub fn publisher(line: &Line) -> Publisher {

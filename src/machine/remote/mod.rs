@@ -12,8 +12,9 @@ pub use program::Program;
 use super::Line;
 use crate::model::{Events, Failure, RemoteHost, Result, Trying};
 use crate::sys::child::Complaint;
+use crate::sys::pipe_outlet::PipeOutlet;
 use crate::sys::stream::Stream;
-use crate::sys::{command, fs, mux};
+use crate::sys::{command, fs, mux, unix};
 use explain::needs_a_person;
 use futures_util::future::BoxFuture;
 use session::{Session, Trouble};
@@ -75,8 +76,9 @@ pub async fn connect(remote: &RemoteHost, access: &Access<'_>) -> Result<RemoteL
             |command: &str| session_arguments(remote, &known.settings, &known.defaults, control.as_ref(), command);
         session::begin(remote, arguments, patience, &programs, access.events).await
     };
-    let mut begun = begin(if known.socket.exists() { session::KEPT_PATIENCE } else { session::PATIENCE }).await;
-    if matches!(begun, Err(Trouble::Silent(_))) && known.socket.exists() {
+    let is_kept = unix::connect(&known.socket).is_ok();
+    let mut begun = begin(if is_kept { session::KEPT_PATIENCE } else { session::PATIENCE }).await;
+    if is_kept && matches!(begun, Err(Trouble::Silent(_))) {
         // Its other end has gone without a word, as after a sleep: nobody shall wait for it again.
         fs::remove_file_if_exists(&known.socket)?;
         begun = begin(session::PATIENCE).await;
@@ -91,7 +93,7 @@ pub async fn connect(remote: &RemoteHost, access: &Access<'_>) -> Result<RemoteL
     };
     let session = begun.map_err(|trouble| trouble.into_failure(remote))?;
     let machine = programs.into_iter().find(|program| program.hash == session.hash);
-    Ok(RemoteLine::over(session, remote.clone(), machine.map(|program| program.machine).unwrap_or_default()))
+    RemoteLine::over(session, remote.clone(), machine.map(|program| program.machine).unwrap_or_default())
 }
 
 /// Has ssh ask at this process's terminal what [`connect`] could not ask (a failure of kind `Unattended`), and keeps the
@@ -179,9 +181,10 @@ fn control_socket(folder: &Path, remote: &RemoteHost, configuration: &[u8]) -> P
 }
 
 impl RemoteLine {
-    fn over(session: Session, remote: RemoteHost, machine: String) -> RemoteLine {
+    fn over(session: Session, remote: RemoteHost, machine: String) -> Result<RemoteLine> {
         let Session { child, input, output, complaint, .. } = session;
-        RemoteLine { opener: mux::open_over(output, input), remote, complaint, machine, _child: child }
+        let outlet = input.into_owned_fd().and_then(PipeOutlet::new).trying(|| "cannot write to ssh")?;
+        Ok(RemoteLine { opener: mux::open_over_outlet(output, outlet), remote, complaint, machine, _child: child })
     }
 
     /// What our program at the other end was built for, as `uname -m` says it.

@@ -11,7 +11,9 @@ use crate::model::{Project, ProjectId, Result, SyncMode};
 use crate::state::{TherePaths, ThereRecord};
 use crate::sys::environment;
 use crate::sys::fs::{Lock, lock};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 /// A project, and the place it is in.
 pub struct Site<'a> {
@@ -21,6 +23,8 @@ pub struct Site<'a> {
     /// Its identity over there.
     pub id: ProjectId,
     pub paths: TherePaths,
+    /// What this command has said of the sync already: it flushes before and after.
+    pub told: Mutex<BTreeSet<String>>,
 }
 
 impl<'a> Site<'a> {
@@ -41,7 +45,7 @@ impl<'a> Site<'a> {
         };
         let id = ProjectId::of_folder_elsewhere(&layout.computer()?, &folder);
         let paths = layout.there(&folder, &elsewhere.place);
-        Ok(Site { elsewhere, folder, id, paths })
+        Ok(Site { elsewhere, folder, id, paths, told: Mutex::default() })
     }
 
     /// The project as its files want it.

@@ -3,11 +3,11 @@
 use super::far::{Far, lost};
 use super::line::{self, Reach};
 use super::trees::{OpenTree, Placed, Sessions, Trees};
-use crate::machine::{Line, clock};
+use crate::machine::{Line, clock, waking};
 use crate::model::event::Unheard;
 use crate::model::far::{LONGEST_DOCUMENT_BYTES, Request};
 use crate::model::frame::Told;
-use crate::model::sync::{SyncAsk, SyncDiff, SyncReply};
+use crate::model::sync::{SyncAsk, SyncDiff, SyncReply, SyncVersion};
 use crate::model::there::{BoxPorts, ThereReply, ThereRequest, ThereStart};
 use crate::model::{BoxName, Event, Events, Failure, Mount, Place, PublishedPort, Result};
 use crate::ops::computer::host;
@@ -112,15 +112,22 @@ impl Supervision {
         }
     }
 
-    /// Keeps the clock of a VM's guest. Returns when the line is lost, with why.
+    /// Keeps the clock of a VM's guest, or looks after a sleep whether the host is still there. Returns when the line is
+    /// lost, with why.
     async fn keep(&self, line: &dyn Line, log: fn(&str)) -> String {
-        if self.start.place == Place::Vm {
-            tokio::select! {
-                why = line.lost() => return why,
-                failure = clock::keep(line) => log(&failure.chain().join(": ")),
+        match self.start.place {
+            Place::Vm => {
+                tokio::select! {
+                    why = line.lost() => return why,
+                    failure = clock::keep(line) => log(&failure.chain().join(": ")),
+                }
+                line.lost().await
             }
+            Place::Ssh(_) | Place::Here => tokio::select! {
+                why = line.lost() => why,
+                why = waking::lost_in_sleep(line) => why,
+            },
         }
-        line.lost().await
     }
 
     /// The connection, waiting for it if need be.
@@ -231,6 +238,9 @@ impl Supervision {
         let look = Request::Look { project, source, path: below, person };
         let mut stream = Far::Own(self.line().await?).open(&look).await?;
         let there = read_document(&mut stream, LONGEST_DOCUMENT_BYTES).await.map_err(lost)?;
+        if (&here, &there) == (&SyncVersion::Nothing, &SyncVersion::Nothing) {
+            return Err(Failure::new(format!("there is no {} on either side", path.display())));
+        }
         Ok(SyncReply::Diff(Box::new(SyncDiff { path: path.clone(), here, there })))
     }
 

@@ -105,12 +105,16 @@ impl Trees {
         Ok(placed(source.is_file(), source, path))
     }
 
-    /// What the user should know of these: conflicts, and what does not go on. What a session notes is told once.
+    /// What the user should know of these: conflicts, and what does not go on. What a session notes or skips is told
+    /// once.
     pub fn notes(&mut self, folders: &[SyncedFolder]) -> Vec<String> {
         let mut notes = Vec::new();
         for SyncedFolder { folder, status } in folders {
             let news = status.notes.iter().filter(|note| self.noted.insert((folder.clone(), (*note).clone())));
             notes.extend(news.cloned());
+            let skipped = status.skipped.iter().map(|skipped| format!("{}: {}", skipped.path, skipped.reason));
+            let news: Vec<_> = skipped.filter(|skipped| self.noted.insert((folder.clone(), skipped.clone()))).collect();
+            notes.extend(left_out(folder, &news));
             notes.extend(standing(folder, status));
         }
         notes
@@ -199,6 +203,14 @@ impl Sessions {
     }
 }
 
+/// What is not on both sides since the user was last told.
+fn left_out(folder: &Path, skipped: &[String]) -> Option<String> {
+    let (first, rest) = skipped.split_first()?;
+    let more =
+        if rest.is_empty() { String::new() } else { format!(" (and {} more: see `devenv sync status`)", rest.len()) };
+    Some(format!("{} is not equal in {first}{more}", folder.display()))
+}
+
 /// What stays so until somebody does something.
 fn standing(folder: &Path, status: &SyncStatus) -> Vec<String> {
     let mut notes = Vec::new();
@@ -214,8 +226,8 @@ fn standing(folder: &Path, status: &SyncStatus) -> Vec<String> {
     let first = status.conflicts.first().map(|conflict| conflict.path.as_str()).unwrap_or_default();
     let what = match status.conflict_count {
         0 => return notes,
-        1 => format!("{first} changed here and there; both stay as they are"),
-        count => format!("{count} files changed here and there, as {first}; all stay as they are"),
+        1 => format!("{first} changed on both sides; neither version is touched"),
+        count => format!("{count} files changed on both sides, {first} among them; no version is touched"),
     };
     notes.push(format!("{}: {what}: see `devenv sync status`", folder.display()));
     notes

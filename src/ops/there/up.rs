@@ -14,6 +14,7 @@ use crate::state::ThereRecord;
 use crate::sys::fs::remove_tree_if_exists;
 use std::collections::BTreeMap;
 use std::io::sink;
+use std::sync::PoisonError;
 
 /// Makes the project as its file says; with `dry_run` only says how.
 ///
@@ -93,7 +94,8 @@ async fn make(
 pub async fn sync(site: &Site<'_>, keeper: &mut Keeper, request: &ThereRequest) -> Result<()> {
     let events = &site.elsewhere.context.events;
     if let ThereReply::Synced { notes } = keeper.ask(request, &**events).await? {
-        notes.into_iter().for_each(|note| events.warn(note));
+        let mut told = site.told.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.into_iter().filter(|note| told.insert(note.clone())).for_each(|note| events.warn(note));
     }
     Ok(())
 }

@@ -98,6 +98,13 @@ pub fn take_input_and_output() -> Result<(OwnedFd, OwnedFd)> {
     taken.trying(|| "cannot use standard input and output")
 }
 
+/// Whether a descriptor is a pipe's end.
+pub fn is_pipe(fd: impl AsFd) -> bool {
+    use nix::sys::stat::{SFlag, fstat};
+    let kind = fstat(fd).map(|facts| SFlag::from_bits_truncate(facts.st_mode) & SFlag::S_IFMT);
+    kind.is_ok_and(|kind| kind == SFlag::S_IFIFO)
+}
+
 /// Closes the file behind `file` now, leaving /dev/null in its place.
 pub fn close_file(file: &mut File) {
     if let Ok(null) = File::open("/dev/null") {

@@ -4,7 +4,9 @@
 //! never exceeds it, so the connection itself is always read. A stream knows whether it was ended or reset, which a
 //! relay has to pass on.
 
+pub mod carrier;
 mod frame;
+pub mod outlet;
 mod state;
 mod stream;
 #[cfg(test)]
@@ -13,10 +15,11 @@ mod tests;
 pub use stream::MuxStream;
 
 use frame::{HEADER_BYTES, Header, Kind};
-use state::{Entry, MOST_STREAMS, Shared, State, invalid};
+use outlet::{Outlet, Plain};
+use state::{Entry, MOST_STREAMS, Promised, Shared, State, invalid};
 use std::io;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What is read of the connection at once.
@@ -36,7 +39,12 @@ pub fn open_over(
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Opener {
-    Opener(start(reader, writer, None))
+    Opener(start(reader, Plain(writer), None))
+}
+
+/// The same where frames go to an outlet.
+pub fn open_over_outlet(reader: impl AsyncRead + Send + Unpin + 'static, outlet: impl Outlet) -> Opener {
+    Opener(start(reader, outlet, None))
 }
 
 /// Begins as the side that accepts. To be called in a runtime.
@@ -45,7 +53,13 @@ pub fn accept_over(
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Accepter {
     let (sender, streams) = unbounded_channel();
-    Accepter { shared: start(reader, writer, Some(sender)), streams }
+    Accepter { shared: start(reader, Plain(writer), Some(sender)), streams }
+}
+
+/// The same where frames go to an outlet.
+pub fn accept_over_outlet(reader: impl AsyncRead + Send + Unpin + 'static, outlet: impl Outlet) -> Accepter {
+    let (sender, streams) = unbounded_channel();
+    Accepter { shared: start(reader, outlet, Some(sender)), streams }
 }
 
 impl Opener {
@@ -101,10 +115,10 @@ impl Drop for Accepter {
 
 fn start(
     reader: impl AsyncRead + Send + Unpin + 'static,
-    writer: impl AsyncWrite + Send + Unpin + 'static,
+    outlet: impl Outlet,
     accepted: Option<UnboundedSender<MuxStream>>,
 ) -> Arc<Shared> {
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared::new(outlet.carries()));
     let reading = shared.clone();
     tokio::spawn(async move {
         let over = async {
@@ -127,7 +141,7 @@ fn start(
     });
     let writing = shared.clone();
     tokio::spawn(async move {
-        if let Err(error) = write_all(&writing, writer).await {
+        if let Err(error) = write_all(&writing, outlet).await {
             writing.end(&error.to_string());
         }
     });
@@ -135,16 +149,24 @@ fn start(
 }
 
 /// Writes what the streams say until the connection is over.
-async fn write_all(shared: &Shared, mut writer: impl AsyncWrite + Unpin) -> io::Result<()> {
-    let mut frames = Vec::new();
+async fn write_all(shared: &Shared, mut outlet: impl Outlet) -> io::Result<()> {
+    let (mut frames, mut promised) = (Vec::new(), Vec::new());
     loop {
-        while shared.take_outgoing(&mut frames) {
-            writer.write_all(&frames).await?;
-            writer.flush().await?;
+        while shared.take_outgoing(&mut frames, &mut promised) {
+            let mut written = 0;
+            for Promised { behind, stream, socket, length } in promised.drain(..) {
+                outlet.write(&frames[written..behind]).await?;
+                written = behind;
+                let kept = outlet.carry(&socket, length).await?;
+                shared.carried(stream, kept);
+            }
+            if written < frames.len() {
+                outlet.write(&frames[written..]).await?;
+            }
             frames.clear();
         }
         if shared.lock().over.is_some() {
-            return writer.shutdown().await;
+            return outlet.end().await;
         }
         shared.written.notified().await;
     }

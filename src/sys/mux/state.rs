@@ -3,8 +3,9 @@
 use super::frame::{HEADER_BYTES, Header, Kind};
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use tokio::sync::Notify;
 
 /// How much of a stream may be on its way and unread at first; both sides know it.
@@ -32,6 +33,17 @@ pub struct Shared {
     pub written: Notify,
     /// It is over.
     pub over: Notify,
+    /// What is written can come from sockets directly.
+    pub carries: bool,
+}
+
+/// Bytes of a socket that a header has announced already.
+pub struct Promised {
+    /// How many bytes of the frames taken with it come before.
+    pub behind: usize,
+    pub stream: u32,
+    pub socket: Arc<OwnedFd>,
+    pub length: usize,
 }
 
 #[derive(Default)]
@@ -39,6 +51,8 @@ pub struct State {
     pub streams: HashMap<u32, Entry>,
     /// Encoded frames that nobody has written yet.
     outgoing: Vec<u8>,
+    promised: Vec<Promised>,
+    promised_bytes: usize,
     /// Streams that wait for room in `outgoing`, first come first served.
     waiting: VecDeque<u32>,
     /// Why the connection is over.
@@ -58,6 +72,8 @@ pub struct Entry {
     /// What may still be sent.
     credit: u32,
     waits_for_room: bool,
+    /// A promise of its is not kept yet.
+    carrying: bool,
     /// We have said all we will.
     pub own_end: bool,
     /// The other side has.
@@ -76,6 +92,7 @@ impl Default for Entry {
             window: FIRST_WINDOW_BYTES,
             credit: FIRST_WINDOW_BYTES,
             waits_for_room: false,
+            carrying: false,
             own_end: false,
             other_end: false,
             reset: false,
@@ -93,6 +110,11 @@ impl Entry {
 }
 
 impl Shared {
+    /// Nothing is said yet.
+    pub fn new(carries: bool) -> Shared {
+        Shared { carries, ..Shared::default() }
+    }
+
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,10 +138,12 @@ impl Shared {
         self.over.notify_waiters();
     }
 
-    /// Exchanges `empty` for the frames that wait, and lets streams add more; false when there are none.
-    pub fn take_outgoing(&self, empty: &mut Vec<u8>) -> bool {
+    /// Exchanges both for what waits, and lets streams add more; false when there is nothing.
+    pub fn take_outgoing(&self, empty: &mut Vec<u8>, promised: &mut Vec<Promised>) -> bool {
         let mut state = self.lock();
         std::mem::swap(&mut state.outgoing, empty);
+        std::mem::swap(&mut state.promised, promised);
+        state.promised_bytes = 0;
         let found = !empty.is_empty();
         // With nothing to write there will be no next time to wake the rest.
         let turns = if found { OUTGOING_BYTES / TURN_BYTES } else { usize::MAX };
@@ -133,36 +157,59 @@ impl Shared {
     /// The stream or the connection is over.
     pub fn send(&self, stream: u32, bytes: &[u8], waker: &Waker) -> io::Result<Option<usize>> {
         let mut state = self.lock();
-        let room = OUTGOING_BYTES.saturating_sub(state.outgoing.len());
-        state.check()?;
-        let State { streams, waiting, outgoing, .. } = &mut *state;
-        let Some(entry) = streams.get_mut(&stream) else { return Err(io::ErrorKind::NotConnected.into()) };
-        if entry.reset {
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        if entry.own_end {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
         if bytes.is_empty() {
-            return Ok(Some(0));
+            return state.check_stream(stream).map(|_| Some(0));
         }
-        let credit = usize::try_from(entry.credit).unwrap_or(usize::MAX);
-        let length = bytes.len().min(TURN_BYTES).min(credit).min(room);
-        if length == 0 {
-            entry.writer = Some(waker.clone());
-            if credit > 0 && !entry.waits_for_room {
-                entry.waits_for_room = true;
-                waiting.push_back(stream);
-            }
-            return Ok(None);
-        }
-        let amount = u32::try_from(length).unwrap_or(u32::MAX);
-        entry.credit -= amount;
-        outgoing.reserve(HEADER_BYTES + length);
-        outgoing.extend_from_slice(&Header { kind: Kind::Data, amount, stream }.encode());
-        outgoing.extend_from_slice(&bytes[..length]);
+        let Some(amount) = state.take_turn(stream, bytes.len(), waker)? else { return Ok(None) };
+        let length = usize::try_from(amount).unwrap_or(usize::MAX);
+        state.outgoing.reserve(HEADER_BYTES + length);
+        state.outgoing.extend_from_slice(&Header { kind: Kind::Data, amount, stream }.encode());
+        state.outgoing.extend_from_slice(&bytes[..length]);
         self.written.notify_one();
         Ok(Some(length))
+    }
+
+    /// Sends a part of the `there` bytes that `socket` has, later; false when it has to wait, for credit or for its turn.
+    ///
+    /// # Errors
+    /// The stream or the connection is over.
+    pub fn promise(&self, stream: u32, socket: &Arc<OwnedFd>, there: usize, waker: &Waker) -> io::Result<bool> {
+        let mut state = self.lock();
+        let Some(amount) = state.take_turn(stream, there, waker)? else { return Ok(false) };
+        state.outgoing.extend_from_slice(&Header { kind: Kind::Data, amount, stream }.encode());
+        let length = usize::try_from(amount).unwrap_or(usize::MAX);
+        let promised = Promised { behind: state.outgoing.len(), stream, socket: socket.clone(), length };
+        state.promised.push(promised);
+        state.promised_bytes += length;
+        state.check_stream(stream)?.carrying = true;
+        self.written.notify_one();
+        Ok(true)
+    }
+
+    /// Ready when nothing of what `stream` promised is still to come.
+    ///
+    /// # Errors
+    /// The stream or the connection is over.
+    pub fn poll_carried(&self, stream: u32, waker: &Waker) -> Poll<io::Result<()>> {
+        let mut state = self.lock();
+        let entry = state.check_stream(stream)?;
+        if entry.carrying {
+            entry.writer = Some(waker.clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What `stream` promised is sent; where its socket broke the promise, it is reset.
+    pub fn carried(&self, stream: u32, kept: bool) {
+        let mut state = self.lock();
+        let Some(entry) = state.streams.get_mut(&stream) else { return };
+        entry.carrying = false;
+        entry.wake();
+        if !kept && !entry.reset {
+            entry.reset = true;
+            self.say(&mut state, Kind::Reset, stream, 0);
+        }
     }
 
     /// Moves received bytes to `take`; `None` when there are none yet, 0 at the end.
@@ -230,6 +277,39 @@ impl State {
             Some(why) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, why.to_string())),
             None => Ok(()),
         }
+    }
+
+    /// A stream that may still send.
+    ///
+    /// # Errors
+    /// The stream or the connection is over.
+    fn check_stream(&mut self, stream: u32) -> io::Result<&mut Entry> {
+        self.check()?;
+        let entry = self.streams.get_mut(&stream).ok_or(io::ErrorKind::NotConnected)?;
+        match (entry.reset, entry.own_end) {
+            (true, _) => Err(io::ErrorKind::ConnectionReset.into()),
+            (_, true) => Err(io::ErrorKind::BrokenPipe.into()),
+            _ => Ok(entry),
+        }
+    }
+
+    /// How much of `wanted` bytes a stream may send now, taken from its credit; `None` when it has to wait.
+    fn take_turn(&mut self, stream: u32, wanted: usize, waker: &Waker) -> io::Result<Option<u32>> {
+        let room = OUTGOING_BYTES.saturating_sub(self.outgoing.len() + self.promised_bytes);
+        let entry = self.check_stream(stream)?;
+        let credit = usize::try_from(entry.credit).unwrap_or(usize::MAX);
+        let length = wanted.min(TURN_BYTES).min(credit).min(room);
+        if length == 0 {
+            entry.writer = Some(waker.clone());
+            if credit > 0 && !entry.waits_for_room {
+                entry.waits_for_room = true;
+                self.waiting.push_back(stream);
+            }
+            return Ok(None);
+        }
+        let amount = u32::try_from(length).unwrap_or(u32::MAX);
+        entry.credit -= amount;
+        Ok(Some(amount))
     }
 
     fn give_turns(&mut self, turns: usize) {

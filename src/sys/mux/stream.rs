@@ -1,7 +1,9 @@
 //! One stream of a connection.
 
+use super::carrier::Carrier;
 use super::state::Shared;
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,6 +18,12 @@ pub struct MuxStream {
 impl MuxStream {
     pub(super) fn new(shared: Arc<Shared>, number: u32) -> MuxStream {
         MuxStream { shared, number }
+    }
+
+    /// What carries the content of `socket` to this stream without a copy; `None` where that cannot be.
+    pub fn carrier(&self, socket: impl AsFd) -> Option<Carrier> {
+        let carries = self.shared.carries;
+        carries.then(|| Carrier::new(self.shared.clone(), self.number, socket).ok()).flatten()
     }
 }
 
