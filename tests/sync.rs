@@ -2,6 +2,8 @@
 
 #[path = "sync/ends.rs"]
 mod ends;
+#[path = "sync/faults.rs"]
+mod faults;
 #[path = "sync/oracle.rs"]
 mod oracle;
 #[path = "sync/torture.rs"]

@@ -10,10 +10,13 @@ use super::store::{Agreement, Listed, Record, load, save};
 use super::tree::{Apart, Leaf, Node};
 use crate::model::sync::{MOST_LISTED, SyncChoice, SyncConflict, SyncSkipped, SyncState, SyncStatus};
 use crate::model::{Failure, Result, Trying};
+use crate::sys::fs::{remove_file_if_exists, write_atomically};
 use ignore::gitignore::GitignoreBuilder;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+/// The file that says that a session is paused.
+pub(super) const PAUSED: &str = "paused";
 /// Second names that are tried for a file.
 const MOST_COPIES: usize = 1000;
 
@@ -34,9 +37,9 @@ impl Controller {
         match command {
             Command::Flush(reply) => self.flush(reply),
             Command::Status(reply) => drop(reply.send(self.status())),
-            Command::Pause => self.paused = true,
+            Command::Pause => self.pause(true),
             Command::Resume => {
-                self.paused = false;
+                self.pause(false);
                 // The wait was somebody's wish.
                 self.changed_at = self.changed_at.map(|_| Instant::now());
                 self.guard.accept();
@@ -54,6 +57,16 @@ impl Controller {
                 self.ask(Side::Here, Ask::Undo { ticket });
             }
             Command::Stop => {}
+        }
+    }
+
+    /// A pause outlives the session.
+    fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        let kept = self.start.state.join(PAUSED);
+        let done = if paused { write_atomically(&kept, b"") } else { remove_file_if_exists(&kept) };
+        if let Err(failure) = done {
+            self.note(&failure.chain().join(": "));
         }
     }
 

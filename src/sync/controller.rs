@@ -1,6 +1,7 @@
 //! Knows both trees and what they last agreed on, plans rounds, and sees them through.
 
 use super::bulk::Bulk;
+use super::commands::PAUSED;
 use super::fitting::Clash;
 use super::flushing::refuse;
 use super::guard::Guard;
@@ -29,8 +30,8 @@ use tokio::time::Instant;
 /// Tells of the replica in this process that wait for the controller.
 const TELLS_WAITING: usize = 64;
 /// Waits between tries to connect.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(200);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A root that is gone is looked for this often.
 pub(super) const LOOK_FOR_ROOT: Duration = Duration::from_secs(2);
 /// After so long without work, what was written goes to disk.
@@ -126,10 +127,10 @@ pub struct Controller {
     /// Of each side, as it says now.
     pub(super) told_lives: PerSide<Option<LifeId>>,
     pub(super) unsettled: PerSide<Unsettled>,
-    worker: Option<JoinHandle<()>>,
-    asks_here: Option<std::sync::mpsc::Sender<Work>>,
+    pub(super) worker: Option<JoinHandle<()>>,
+    pub(super) asks_here: Option<std::sync::mpsc::Sender<Work>>,
     pub(super) link: Option<Link>,
-    connecting: Option<JoinHandle<Result<Link>>>,
+    pub(super) connecting: Option<JoinHandle<Result<Link>>>,
     pub(super) journal: Journal,
     pub(super) unsaved: bool,
     pub(super) queue: VecDeque<(Side, Step)>,
@@ -160,8 +161,8 @@ pub struct Controller {
     pub(super) notes: Vec<String>,
     pub(super) flushes: Vec<Flush>,
     pub(super) undoing: HashMap<Ticket, oneshot::Sender<Result<u64>>>,
-    wait: Duration,
-    retry_at: Option<Instant>,
+    pub(super) wait: Duration,
+    pub(super) retry_at: Option<Instant>,
     pub(super) look_at: Option<Instant>,
     quiet_at: Option<Instant>,
     /// When the first of the stalled is tried again.
@@ -219,6 +220,7 @@ impl Controller {
         crate::sys::fs::make_folder(&start.state)?;
         let patterns = Patterns::new(&start.ignore)?;
         let (journal, agreements) = Journal::open(&start.state.join("journal"))?;
+        let paused = start.state.join(PAUSED).exists();
         let mut controller = Controller {
             start,
             open,
@@ -253,7 +255,7 @@ impl Controller {
             stale: false,
             conflicts: Vec::new(),
             clashes: Vec::new(),
-            paused: false,
+            paused,
             guard: Guard::default(),
             notes: Vec::new(),
             flushes: Vec::new(),
@@ -389,87 +391,6 @@ impl Controller {
         known.entries = 0;
         let digest = digest(&known.tree);
         self.ask(side, Ask::Scan { known: digest });
-    }
-
-    fn connected(&mut self, result: Result<Link>) {
-        self.connecting = None;
-        match result {
-            Ok(link) => {
-                self.wait = FIRST_WAIT;
-                if self.far_replica.is_some_and(|known| known != link.replica) {
-                    self.note("the other side's copy is a new one: nothing was deleted on account of it");
-                    self.forget_base();
-                }
-                if self.far_replica.replace(link.replica) != Some(link.replica) {
-                    self.save();
-                }
-                self.told_lives.there = Some(link.life);
-                self.there.rules = link.rules;
-                self.link = Some(link);
-                self.there.lost = None;
-                self.scan(Side::There);
-            }
-            Err(failure) => {
-                self.there.lost = Some(failure.chain().join(": "));
-                self.retry_later();
-            }
-        }
-    }
-
-    fn retry_later(&mut self) {
-        self.retry_at = Some(Instant::now() + self.wait);
-        self.wait = (self.wait * 2).min(LONGEST_WAIT);
-    }
-
-    pub(super) fn lose_link(&mut self) {
-        // Told for as long as there is no other connection.
-        self.there.lost = self.link.take().and_then(|mut link| link.why.try_recv().ok());
-        self.lose(Side::There);
-        // What this side has in hand it finishes; everything else needs the other side.
-        let lost: Vec<Ticket> =
-            self.flights.iter().filter(|(_, f)| !(f.to == Side::Here && f.doing)).map(|(ticket, _)| *ticket).collect();
-        for ticket in lost {
-            self.land(ticket);
-            if self.bulk.remove(&ticket).is_some() {
-                self.ask(Side::Here, Ask::Abandon { ticket, keep: true });
-            }
-        }
-        self.clear_queues();
-        self.replan = true;
-        self.retry_later();
-    }
-
-    /// The thread that works on this side's tree ended before its time: the tree is opened anew.
-    fn lose_here(&mut self) {
-        (self.worker, self.asks_here) = (None, None);
-        self.lose(Side::Here);
-        self.here.lost = Some(format!("reading {} broke off", self.start.root.display()));
-        self.look_at = Some(Instant::now() + LOOK_FOR_ROOT);
-        let lost: Vec<Ticket> = self.flights.keys().copied().collect();
-        for ticket in lost {
-            self.land(ticket);
-            if self.bulk.remove(&ticket).is_some() {
-                self.ask(Side::There, Ask::Abandon { ticket, keep: true });
-            }
-        }
-        self.undoing.clear();
-        self.clear_queues();
-        self.replan = true;
-    }
-
-    /// Nothing that was asked of a side is answered any more.
-    fn lose(&mut self, side: Side) {
-        for (waits, asked) in self.flushes.iter_mut().flat_map(|flush| &mut flush.waiting) {
-            if *waits == side {
-                *asked = None;
-            }
-        }
-        self.unsettled(side).put_back();
-        let has_more = !self.unsettled(side).is_empty();
-        let known = self.known(side);
-        known.ready = false;
-        known.incoming = None;
-        known.settled &= !has_more;
     }
 
     pub(super) fn unsettled(&mut self, side: Side) -> &mut Unsettled {

@@ -1,22 +1,22 @@
 //! The thread that a replica works in: takes what is asked, in order, and tells.
 
 use super::chunks::Cutting;
-use super::life::{Life, LifeId};
+use super::life::Life;
 use super::message::{Ask, Body, Order, Outcome, ReadFile, Tell, Ticket};
 use super::path::{Blob, TreePath};
 use super::replica::{Replica, digest};
 use super::scan::hash_of;
+use super::settling::recall;
 use super::stage::Growing;
-use super::store::{Listed, load, save};
 use super::tree::{Change, Hash, Leaf, Node, Now, differences};
 use super::watch::Watch;
 use crate::model::Result;
-use serde::{Deserialize, Serialize};
+use crate::sys::folder::is_other_kind;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 
 /// Changes told in one message.
@@ -25,20 +25,6 @@ const BATCH_BYTES: usize = 1 << 18;
 const CHANGE_BYTES: usize = 64;
 /// A piece asked for is never longer.
 const LONGEST_PIECE_BYTES: u32 = 1 << 20;
-/// The name of the file with the tree as it was last read.
-const SEEN: &str = "seen";
-
-/// The tree as it was last read.
-#[derive(Serialize, Deserialize)]
-struct Seen {
-    life: LifeId,
-    /// What changed later may have been lost if the computer went down; since 1970.
-    on_disk_nanoseconds: i64,
-    tree: Listed,
-}
-
-/// Clocks of file systems tick every 1 to 10 ms, and those of computers are set.
-const CLOCK_MARGIN_NANOSECONDS: i64 = 60_000_000_000;
 
 /// A tree that cannot be watched, or not all of it, is read this often.
 const READ_UNWATCHED: Duration = Duration::from_secs(10);
@@ -67,7 +53,7 @@ pub enum Work {
 
 /// The work of one replica.
 pub struct Worker {
-    replica: Replica,
+    pub(super) replica: Replica,
     watch: Option<Watch>,
     /// The tree was told, so changes are told too.
     telling: bool,
@@ -75,33 +61,27 @@ pub struct Worker {
     read_at: Instant,
     tells: Sender<Tell>,
     growing: HashMap<Ticket, Growing>,
+    /// Why a large file could not be written, until it is asked what became of it.
+    unwritten: HashMap<Ticket, String>,
     /// Files whose chunks were asked for: cut when there is nothing else to do.
     cutting: VecDeque<(Ticket, Cutting)>,
     /// Something was written since the last `Settle`.
-    dirty: bool,
-    life: Life,
-    wake: mpsc::Sender<Work>,
+    pub(super) dirty: bool,
+    pub(super) life: Life,
+    pub(super) wake: mpsc::Sender<Work>,
     /// All that changed before is on disk; nanoseconds since 1970.
-    on_disk_nanoseconds: i64,
+    pub(super) on_disk_nanoseconds: i64,
 }
 
 /// Whoever listened is gone.
-struct Gone;
+pub(super) struct Gone;
 
-type Told = std::result::Result<(), Gone>;
+pub(super) type Told = std::result::Result<(), Gone>;
 
 impl Worker {
     /// Prepares the work; the tree as it was last read is loaded. `wake` sends `Work::Touched`.
     pub fn new(mut replica: Replica, life: Life, tells: Sender<Tell>, wake: mpsc::Sender<Work>) -> Worker {
-        let mut on_disk_nanoseconds = 0;
-        if let Some(seen) = load::<Seen>(&replica.state.join(SEEN)) {
-            let mut tree: Node = seen.tree.into();
-            match seen.life == life.id {
-                true => on_disk_nanoseconds = seen.on_disk_nanoseconds,
-                false => tree.forget_stamps_since(seen.on_disk_nanoseconds - CLOCK_MARGIN_NANOSECONDS),
-            }
-            replica.remember(tree);
-        }
+        let on_disk_nanoseconds = recall(&mut replica, &life);
         let touch = wake.clone();
         let watch = Watch::start(&replica.root_path, &replica.signs, move || drop(touch.send(Work::Touched)));
         if let Err(error) = &watch {
@@ -115,6 +95,7 @@ impl Worker {
             read_at: Instant::now() + READ_UNWATCHED,
             tells,
             growing: HashMap::new(),
+            unwritten: HashMap::new(),
             cutting: VecDeque::new(),
             dirty: false,
             life,
@@ -140,20 +121,6 @@ impl Worker {
             }
         }
         self.end();
-    }
-
-    fn end(mut self) {
-        self.save_seen();
-        if std::mem::take(&mut self.dirty) && self.replica.root.sync_file_system().is_ok() {
-            let _ = self.life.settle();
-        }
-    }
-
-    /// Keeps what was read, so that the next start need not read it again.
-    fn save_seen(&self) {
-        let tree = Listed::from(self.replica.tree());
-        let seen = Seen { life: self.life.id, on_disk_nanoseconds: self.on_disk_nanoseconds, tree };
-        let _ = save(&self.replica.state.join(SEEN), &seen);
     }
 
     fn next_time(&self) -> Instant {
@@ -218,7 +185,7 @@ impl Worker {
         self.tell(Tell::Lost { reason })
     }
 
-    fn tell(&mut self, tell: Tell) -> Told {
+    pub(super) fn tell(&mut self, tell: Tell) -> Told {
         self.tells.blocking_send(tell).map_err(|_| Gone)
     }
 
@@ -240,7 +207,10 @@ impl Worker {
                         have
                     }
                     // What follows fails with the reason.
-                    Err(_) => 0,
+                    Err(error) => {
+                        self.unwritten.insert(ticket, error.to_string());
+                        0
+                    }
                 };
                 self.tell(Tell::Begun { ticket, have })
             }
@@ -257,6 +227,7 @@ impl Worker {
             },
             Ask::Abandon { ticket, keep } => {
                 self.cutting.retain(|(cut, _)| *cut != ticket);
+                self.unwritten.remove(&ticket);
                 if let Some(growing) = self.growing.remove(&ticket)
                     && !keep
                 {
@@ -283,9 +254,13 @@ impl Worker {
     /// Adds to a large file. One that cannot be written is not whole in the end, which is told then.
     fn grow(&mut self, ticket: Ticket, add: impl FnOnce(&mut Replica, &mut Growing) -> io::Result<()>) -> Told {
         if let Some(growing) = self.growing.get_mut(&ticket)
-            && add(&mut self.replica, growing).is_err()
+            && let Err(error) = add(&mut self.replica, growing)
         {
-            self.growing.remove(&ticket);
+            // What the system has no place for would be sent in vain again; a file that changed would not.
+            if error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound && !is_other_kind(&error) {
+                self.unwritten.insert(ticket, error.to_string());
+            }
+            self.growing.remove(&ticket).iter().for_each(|growing| self.replica.discard(growing));
         }
         self.tell(Tell::Written { ticket })
     }
@@ -419,7 +394,10 @@ impl Worker {
                 _ => None,
             };
             let made_folder = order.new == Some(Leaf::Folder);
-            let outcome = self.replica.obey(order, staged);
+            let outcome = match self.unwritten.remove(&ticket) {
+                Some(reason) => Outcome::Failed(reason),
+                None => self.replica.obey(order, staged),
+            };
             if matches!(outcome, Outcome::Done | Outcome::Stays) {
                 if made_folder && let Some(watch) = &self.watch {
                     watch.add(&path);
@@ -437,37 +415,6 @@ impl Worker {
         self.tell_notes()?;
         if not_done.is_empty() { Ok(()) } else { self.tell(Tell::Outcomes(not_done)) }
     }
-
-    /// Writes all to disk, beside the other work: a disk that is busy with other things takes its time.
-    fn settle(&mut self, ticket: Ticket) -> Told {
-        if std::mem::take(&mut self.dirty) {
-            self.save_seen();
-        }
-        let (root, wake) = (self.replica.root.clone(), self.wake.clone());
-        let nanoseconds = nanoseconds_now();
-        let write = move || {
-            let error = root.sync_file_system().err();
-            let _ = wake.send(Work::OnDisk { ticket, nanoseconds, error });
-        };
-        match std::thread::Builder::new().name("settle".into()).spawn(write) {
-            Ok(_) => Ok(()),
-            Err(error) => self.on_disk(ticket, nanoseconds, Some(error)),
-        }
-    }
-
-    fn on_disk(&mut self, ticket: Ticket, nanoseconds: i64, error: Option<io::Error>) -> Told {
-        let settled = error.map_or(Ok(()), Err).and_then(|()| self.replica.trash.close_batch());
-        if let Err(error) = settled {
-            self.dirty = true;
-            return self.tell(Tell::Note(format!("cannot settle {}: {error}", self.replica.root_path.display())));
-        }
-        self.on_disk_nanoseconds = nanoseconds;
-        self.tell(Tell::Settled { ticket })
-    }
-}
-
-fn nanoseconds_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }
 
 fn open_at(replica: &mut Replica, path: &TreePath, offset: u64) -> io::Result<File> {

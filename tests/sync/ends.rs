@@ -5,8 +5,10 @@ use devenv::model::sync::{SyncChoice, SyncDirection};
 use devenv::model::{Result, Trying};
 use devenv::sync::{Opener, Session, SessionStart, far};
 use devenv::sys::stream::Stream;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream as Blocking;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -96,20 +98,40 @@ pub struct End(Child);
 
 impl End {
     pub fn start(end: &str, folder: &Path) -> End {
+        End::below(&[], end, folder)
+    }
+
+    /// As the last words of another command, which does something to it.
+    pub fn below(command: &[&str], end: &str, folder: &Path) -> End {
+        let own = std::env::current_exe().unwrap();
+        let words: Vec<&OsStr> = command.iter().map(OsStr::new).chain([own.as_os_str()]).collect();
         let log = std::fs::File::options().create(true).append(true).open(folder.join(format!("{end}.log"))).unwrap();
-        let child = Command::new(std::env::current_exe().unwrap())
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .args(["--exact", "ends::end", "--nocapture"])
             .env("DEVENV_TEST_SYNC_END", end)
             .env("DEVENV_TEST_SYNC_FOLDER", folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
+            .process_group(0)
             .spawn()
             .unwrap();
         End(child)
     }
 
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Whether it ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// With all that it started.
     pub fn kill(&mut self) {
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.0.id())]).stderr(Stdio::null()).status();
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
