@@ -89,4 +89,6 @@ same "under its name" "mine/web:2" "$("$DEVENV" image list --json | jq -r '.[].r
 exits "what is damaged is refused where it is needed" 1 "$DEVENV" image import "oci:$work/layout:1"
 says "with what is wrong" "sha256|damaged|decompress"
 exits "a file that is not there is told" 2 "$DEVENV" image import docker-archive:nothing.tar
+kill $private_pid
+wait $private_pid 2>/dev/null
 finish

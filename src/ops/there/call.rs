@@ -56,7 +56,7 @@ pub async fn call<T: DeserializeOwned>(
             FromFar::Done(reply) => {
                 return serde_json::from_value(reply).trying(|| "the far side's reply makes no sense");
             }
-            FromFar::Failed(told) => return Err(failure(told)),
+            FromFar::Failed(told) => return Err(failure(offer.in_our_words(told))),
             FromFar::Question(question) => {
                 if answering.is_some() {
                     return Err(Failure::new("the far side asks before it was answered"));

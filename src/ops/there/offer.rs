@@ -104,6 +104,18 @@ impl Offer {
         }
     }
 
+    /// What the far side tells, with this computer's own names of its registries.
+    pub fn in_our_words(&self, told: Told) -> Told {
+        let in_our_words = |text: String| {
+            self.accounts.iter().fold(text, |text, account| match in_guest(account) {
+                Some(there) => text.replace(&there, account),
+                None => text,
+            })
+        };
+        let Told { causes, hint, kind } = told;
+        Told { causes: causes.into_iter().map(in_our_words).collect(), hint: hint.map(in_our_words), kind }
+    }
+
     fn length(&self, image: &Path, file: Option<&str>) -> Result<Option<u64>> {
         let path = self.path(image, file)?;
         match std::fs::metadata(&path) {
@@ -147,6 +159,12 @@ impl Offer {
 fn is_of_layout(path: &str) -> bool {
     let is_blob = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     matches!(path, "index.json" | "oci-layout") || path.strip_prefix("blobs/sha256/").is_some_and(is_blob)
+}
+
+/// What the VM calls a registry on this computer's loopback.
+fn in_guest(account: &str) -> Option<String> {
+    let rest = ["localhost", "127.0.0.1", "[::1]"].iter().find_map(|name| account.strip_prefix(name))?;
+    rest.starts_with(':').then(|| format!("{HOST_IN_GUEST}{rest}"))
 }
 
 /// `HOST[:PORT]` of a mirror.
@@ -214,6 +232,8 @@ mod tests {
         assert_eq!(offer.names_here("ghcr.io"), ["ghcr.io"]);
         assert_eq!(offer.names_here("10.0.2.2:5000"), ["localhost:5000", "127.0.0.1:5000", "[::1]:5000"]);
         assert_eq!(offer.names_here("10.0.2.22:5000"), ["10.0.2.22:5000"]);
+        assert_eq!(in_guest("127.0.0.1:5000").as_deref(), Some("10.0.2.2:5000"));
+        assert_eq!((in_guest("localhost.example:5000"), in_guest("docker.io")), (None, None));
         let image = ImageReference::parse("127.0.0.1:5000/a").unwrap();
         offer.add(&ImageSource::Registry(image), &Settings::default());
         assert_eq!(offer.names_here("10.0.2.2:5000"), ["127.0.0.1:5000"]);
