@@ -28,13 +28,16 @@ image   = "$registry/busybox:latest"
 command = ["sleep", "100000"]
 TOML
 
+# `up` may also meet the VM in the moment of its end, say that the connection was lost, and leave it to the next.
+has_ended() { [ "$(ps -o state= -p "$1")" = Z ] || ! kill -0 "$1" 2>/dev/null; }
+comes() { is "$moment" || has_ended "$up"; }
 # Killed while it is started, as soon as it is ready, and while it works; DEVENV_TEST_KILLS names more moments.
 for when in ${DEVENV_TEST_KILLS:-starting:0.3 running:0.1 running:1.5}; do
     moment=${when%:*} delay=${when#*:}
     kill -9 "$(status pid)" 2>/dev/null
     timeout 100 "$DEVENV" up >"$sandbox/up" 2>&1 &
     up=$!
-    within 60 is "$moment" || not_ok "the VM is $moment"
+    within 60 comes || not_ok "the VM is $moment"
     sleep "$delay"
     kill -9 "$(status pid)" 2>/dev/null
     wait "$up"
