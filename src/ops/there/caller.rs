@@ -91,7 +91,7 @@ fn for_guest(settings: &mut Settings, registries: &[String]) {
 }
 
 /// `HOST[:PORT][/REST]` of this computer's loopback as the guest reaches it; `None`: it means something else.
-fn in_guest(address: &str) -> Option<String> {
+pub fn in_guest(address: &str) -> Option<String> {
     let rest = ["localhost", "127.0.0.1", "[::1]"].iter().find_map(|name| address.strip_prefix(name))?;
     (rest.is_empty() || rest.starts_with([':', '/'])).then(|| format!("{HOST_IN_GUEST}{rest}"))
 }

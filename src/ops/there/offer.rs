@@ -1,7 +1,7 @@
 //! What the far side may ask of this computer while it carries out a verb: credentials for the registries of the verb's
 //! images, and the files of its images that are files. Nothing else is given, whatever it asks.
 
-use super::caller::HOST_IN_GUEST;
+use super::caller::{HOST_IN_GUEST, in_guest};
 use crate::image::credentials;
 use crate::model::call::{Caller, Verb};
 use crate::model::frame::{ToFar, Told};
@@ -159,12 +159,6 @@ impl Offer {
 fn is_of_layout(path: &str) -> bool {
     let is_blob = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     matches!(path, "index.json" | "oci-layout") || path.strip_prefix("blobs/sha256/").is_some_and(is_blob)
-}
-
-/// What the VM calls a registry on this computer's loopback.
-fn in_guest(account: &str) -> Option<String> {
-    let rest = ["localhost", "127.0.0.1", "[::1]"].iter().find_map(|name| account.strip_prefix(name))?;
-    rest.starts_with(':').then(|| format!("{HOST_IN_GUEST}{rest}"))
 }
 
 /// `HOST[:PORT]` of a mirror.
