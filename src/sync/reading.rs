@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_is_told_is_a_version_that_stood_there() {
-        let grow: fn(&fs::File, u32) = |file, _| drop(file.write_at(b"more", file.metadata().unwrap().len()).unwrap());
+        let grow: fn(&fs::File, u32) = |file, _| file.write_all_at(b"more", file.metadata().unwrap().len()).unwrap();
         let wanted = *blake3::hash(&noise(1, SLICE_BYTES * 5 / 2)).as_bytes();
         let whole = read(true, |_, _| {});
         assert!(matches!(whole, Slice::Whole(_)) && hash_of(&whole) == Some(wanted), "{whole:?}");

@@ -177,7 +177,10 @@ mod tests {
             if let Some(path) = unread.next(now, |_| Some(touched)) {
                 let patient = unread.is_patient(&path, now);
                 if patient { &mut tries } else { &mut regular }.push(now - began);
-                if patient { drop(unread.moving(&path, now)) } else { unread.grown(&path, now, now) }
+                match patient {
+                    true => assert!(!unread.moving(&path, now)),
+                    false => unread.grown(&path, now, now),
+                }
             }
             now = unread.due().unwrap().max(now + Duration::from_millis(1));
         }
