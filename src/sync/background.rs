@@ -145,7 +145,7 @@ impl Worker {
             Ok(Slice::Moving) => {
                 let in_vain = self.background.unread.moving(&path, now);
                 self.leave_to_rest(&path);
-                if in_vain { self.take_unreadable(&path, Apart::Busy) } else { self.release(&path) }
+                if in_vain { self.take_unreadable(&path, Apart::Busy) } else { self.release(&path, Vec::new()) }
             }
             Err(_) => {
                 self.background.unread.done(&path, began, now, true);
@@ -174,7 +174,7 @@ impl Worker {
             Ok(_) => {
                 self.background.unread.done(&path, now, now, true);
                 self.tell_refreshed(&path)?;
-                self.was_looked_at(&path)
+                self.was_looked_at(&path, Vec::new())
             }
         }
     }
@@ -186,30 +186,29 @@ impl Worker {
     fn take_read(&mut self, path: &TreePath, node: Node, facts: &Facts) -> Told {
         let mut changes = Vec::new();
         self.replica.forget_near();
-        let stands = self.replica.was_read(path, node, facts, &mut changes);
-        self.tell_changes(changes)?;
-        if !stands {
+        if !self.replica.was_read(path, node, facts, &mut changes) {
             self.tell_refreshed(path)?;
         }
-        self.was_looked_at(path)
+        self.was_looked_at(path, changes)
     }
 
     fn take_unreadable(&mut self, path: &TreePath, why: Apart) -> Told {
         let mut changes = Vec::new();
         self.replica.was_not_read(path, why, &mut changes);
-        self.tell_changes(changes)?;
-        self.was_looked_at(path)
+        self.was_looked_at(path, changes)
     }
 
-    /// Tells what was held back for a file.
-    fn release(&mut self, path: &TreePath) -> Told {
-        let changes = self.background.withheld.looked_at(path);
+    /// Tells what was held back for a file, and what came of it.
+    fn release(&mut self, path: &TreePath, changes: Vec<Change>) -> Told {
+        // Other names of it may have to be read too.
+        self.note_unread();
+        let changes = self.background.withheld.looked_at(path, changes);
         self.tell_all(changes)
     }
 
     /// Answers whoever waited for a file.
-    fn was_looked_at(&mut self, path: &TreePath) -> Told {
-        self.release(path)?;
+    fn was_looked_at(&mut self, path: &TreePath, changes: Vec<Change>) -> Told {
+        self.release(path, changes)?;
         for (_, paths) in &mut self.background.barriers {
             paths.remove(path);
         }

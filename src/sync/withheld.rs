@@ -53,9 +53,15 @@ impl Withheld {
         below || (!self.paths.is_empty() && above())
     }
 
-    /// A file was read, or will not be for a while. Returns what nothing holds back any more.
-    pub fn looked_at(&mut self, path: &TreePath) -> Vec<Change> {
-        self.until.remove(path);
+    /// A file was read, or will not be for a while: these are the changes of that. Returns what nothing holds back any
+    /// more, at once: whoever hears of one name without the other has the content sent.
+    pub fn looked_at(&mut self, path: &TreePath, changes: Vec<Change>) -> Vec<Change> {
+        if self.until.remove(path) || changes.iter().any(|change| self.depends(&change.path)) {
+            self.paths.extend(changes.iter().map(|change| change.path.clone()));
+            self.changes.extend(changes);
+        } else {
+            return changes;
+        }
         if !self.until.is_empty() {
             return Vec::new();
         }
@@ -89,8 +95,10 @@ mod tests {
         let told =
             withheld.sift(changes(&[("a", false), ("a/x", false), ("a-b", false), ("c", true)]), &[], new.iter());
         assert_eq!(told, changes(&[("a-b", false), ("c", true)]));
-        assert_eq!(withheld.looked_at(&"other".into()), []);
-        assert_eq!(withheld.looked_at(&"new".into()), changes(&[("a", true), ("a", false), ("a/x", false)]));
+        assert_eq!(withheld.looked_at(&"other".into(), changes(&[("o", false)])), changes(&[("o", false)]));
+        assert_eq!(withheld.looked_at(&"other".into(), changes(&[("a/y", false)])), []);
+        let all = [("a", true), ("a", false), ("a/x", false), ("a/y", false), ("new", false)];
+        assert_eq!(withheld.looked_at(&"new".into(), changes(&[("new", false)])), changes(&all));
     }
 
     #[test]
@@ -99,7 +107,7 @@ mod tests {
         let unread = [TreePath::from("s/.git/objects/pack/pack-1.pack")];
         let all = changes(&[("s/.git/packed-refs", false), ("s/x", false)]);
         assert_eq!(withheld.sift(all.clone(), &[], unread.iter()), changes(&[("s/x", false)]));
-        assert_eq!(withheld.looked_at(&unread[0]), changes(&[("s/.git/packed-refs", false)]));
+        assert_eq!(withheld.looked_at(&unread[0], Vec::new()), changes(&[("s/.git/packed-refs", false)]));
         // Of what is being received nobody knows yet.
         let unread = [TreePath::from("s/.git/objects/pack/tmp_pack_1")];
         assert_eq!(withheld.sift(all.clone(), &[], unread.iter()), all);

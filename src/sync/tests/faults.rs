@@ -36,9 +36,10 @@ async fn what_is_refused_each_time_is_listed_and_holds_up_no_flush() {
     flush(&session).await;
     // A path of more than 4,095 bytes is not seen, but keeps the folders around it.
     make_deep(&world.there("c"), 16);
+    // Before, so that the folder is at no moment empty, which would look like an accident.
+    write(&world.here("other"), "goes over");
     fs::remove_dir_all(world.here("c")).unwrap();
     fs::write(world.here("c"), "a file now").unwrap();
-    write(&world.here("other"), "goes over");
     flush(&session).await;
     let status = session.status().await;
     assert!(status.skipped.iter().any(|skipped| skipped.path == "c"), "{status:?}");
