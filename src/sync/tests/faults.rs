@@ -177,3 +177,22 @@ async fn a_file_that_is_written_all_the_time_arrives_when_it_rests() {
     world.assert_equal();
     world.stop(session).await;
 }
+
+#[test]
+fn a_runtime_that_ends_with_a_session_in_it_does_not_wait_for_ever() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let world = World::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let session = runtime.block_on(async {
+            let session = world.start();
+            flush(&session).await;
+            session
+        });
+        // As when a test fails: nobody stops the session.
+        drop(runtime);
+        drop(session);
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(PATIENCE).unwrap();
+}
