@@ -40,27 +40,33 @@ pub fn recall(replica: &mut Replica, life: &Life) -> i64 {
 
 impl Worker {
     pub(super) fn end(mut self) {
-        self.save_seen();
+        self.save_seen()();
         if std::mem::take(&mut self.dirty) && self.replica.root.sync_file_system().is_ok() {
             let _ = self.life.settle();
         }
     }
 
-    /// Keeps what was read, so that the next start need not read it again.
-    pub(super) fn save_seen(&self) {
-        let tree = Listed::from(self.replica.tree());
-        let seen = Seen { life: self.life.id, on_disk_nanoseconds: self.on_disk_nanoseconds, tree };
-        let _ = save(&self.replica.state.join(SEEN), &seen);
+    /// Keeps what was read, so that the next start need not read it again. Writing it waits for the disk, so that it may
+    /// be done elsewhere.
+    fn save_seen(&self) -> impl FnOnce() + Send + 'static {
+        let (life, on_disk_nanoseconds, tree) = (self.life.id, self.on_disk_nanoseconds, self.replica.tree().clone());
+        let (path, saving) = (self.replica.state.join(SEEN), self.saving.clone());
+        move || {
+            let _one_at_a_time = saving.lock();
+            let seen = Seen { life, on_disk_nanoseconds, tree: Listed::from(&tree) };
+            let _ = save(&path, &seen);
+        }
     }
 
     /// Writes all to disk, beside the other work: a disk that is busy with other things takes its time.
     pub(super) fn settle(&mut self, ticket: Ticket) -> Told {
-        if std::mem::take(&mut self.dirty) {
-            self.save_seen();
-        }
+        let seen = std::mem::take(&mut self.dirty).then(|| self.save_seen());
         let (root, wake) = (self.replica.root.clone(), self.wake.clone());
         let nanoseconds = nanoseconds_now();
         let write = move || {
+            if let Some(save) = seen {
+                save();
+            }
             let error = root.sync_file_system().err();
             let _ = wake.send(Work::OnDisk { ticket, nanoseconds, error });
         };

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Changes told in one message.
@@ -78,6 +79,8 @@ pub struct Worker {
     /// Something was written since the last `Settle`.
     pub(super) dirty: bool,
     pub(super) life: Life,
+    /// Held by who writes down what was read.
+    pub(super) saving: Arc<Mutex<()>>,
     pub(super) wake: mpsc::Sender<Work>,
     /// All that changed before is on disk; nanoseconds since 1970.
     pub(super) on_disk_nanoseconds: i64,
@@ -110,6 +113,7 @@ impl Worker {
             unwritten: HashMap::new(),
             dirty: false,
             life,
+            saving: Arc::default(),
             wake,
             on_disk_nanoseconds,
         }
