@@ -195,7 +195,11 @@ impl Scanner<'_> {
                     Some(Node::File(File { mode: facts.mode, ..*file }, *stamp))
                 }
                 old if facts.size_bytes >= SLICED_FROM_BYTES => self.read_large(handle, path, name, old)?,
-                _ => read_file(handle, name, READS)?,
+                old => match read_file(handle, name, READS)? {
+                    // It became large meanwhile.
+                    Some(Node::Apart(Apart::Busy)) => self.read_large(handle, path, name, old)?,
+                    read => read,
+                },
             },
         })
     }
@@ -235,7 +239,7 @@ pub fn is_unchanged(file: &File, stamp: &Stamp, facts: &Facts) -> bool {
 
 /// Reads a file to the end until it was the same before and after.
 fn read_file(handle: &folder::Folder, name: &[u8], reads: usize) -> io::Result<Option<Node>> {
-    for _ in 0..reads {
+    for read in 0..reads {
         let began = nanoseconds_now();
         let mut file = match handle.read(name) {
             Ok(file) => file,
@@ -247,7 +251,13 @@ fn read_file(handle: &folder::Folder, name: &[u8], reads: usize) -> io::Result<O
         if before.sort != Sort::File {
             return Ok(Some(Node::Apart(Apart::Busy)));
         }
-        let Ok(hash) = hash_of(&mut file) else { return Ok(Some(Node::Apart(Apart::Unreadable))) };
+        if read > 0 && before.size_bytes >= SLICED_FROM_BYTES {
+            break;
+        }
+        // One that grows as quickly as it is read has no end.
+        let Ok(hash) = hash_of(&mut (&mut file).take(before.size_bytes + 1)) else {
+            return Ok(Some(Node::Apart(Apart::Unreadable)));
+        };
         if folder::facts_of(&file).is_ok_and(|after| after == before) {
             return Ok(Some(node_read(hash, &before, began)));
         }
