@@ -263,6 +263,11 @@ fn system_calls_are_filtered() {
                 ]
             });
         }),
+        ("two errors for one call", "mkdir /tmp/a", |spec, _| {
+            let rule =
+                |error: u32| json!({ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": error });
+            spec["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule(28), rule(17)] });
+        }),
         ("by arguments", "kill -0 $$ && echo zero; kill -15 1; echo $?", |spec, _| {
             spec["linux"]["seccomp"] = json!({
                 "defaultAction": "SCMP_ACT_ALLOW",
@@ -314,11 +319,12 @@ fn resources_are_limited() {
     table(&[(
         "version 1",
         "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.shares cpu/cpu.cfs_quota_us cpuset/cpuset.cpus; \
+         cat blkio/blkio.bfq.weight blkio/blkio.weight; \
          sort devices/devices.list; grep -v unified /proc/self/cgroup | grep -v '^0' | cut -d: -f3 | sort -u",
         |spec, _| {
             spec["linux"]["cgroupsPath"] = json!(format!("/devenv-test-oci/{}", std::process::id()));
             spec["linux"]["resources"] = json!({
-                "memory": { "limit": 67108864 }, "pids": { "limit": 33 },
+                "memory": { "limit": 67108864 }, "blockIO": { "weight": 500 }, "pids": { "limit": 33 },
                 "cpu": { "shares": 512, "quota": 50000, "period": 100000, "cpus": "0" },
                 "devices": [{ "allow": false, "access": "rwm" }, { "allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw" }]
             });

@@ -72,12 +72,18 @@ fn check_mount(mount: &Mount) -> Result<()> {
     Ok(())
 }
 
+/// Values of oom_score_adj (proc(5)).
+const BADNESS: std::ops::RangeInclusive<i32> = -1000..=1000;
+
 fn check_process(process: &Process) -> Result<()> {
     if process.args().as_ref().is_none_or(Vec::is_empty) {
         return Err(Failure::new("`process.args` is empty"));
     }
     if !process.cwd().is_absolute() {
         return Err(Failure::new("`process.cwd` is not an absolute path"));
+    }
+    if let Some(score) = process.oom_score_adj().filter(|score| !BADNESS.contains(score)) {
+        return Err(Failure::new(format!("`process.oomScoreAdj` is {score}")).hint("from -1000 to 1000 (proc(5))"));
     }
     let mut limits = Vec::new();
     for limit in process.rlimits().iter().flatten() {
@@ -147,10 +153,11 @@ mod tests {
     fn what_is_not_carried_out_is_said() {
         assert!(checked(|_| ()).is_ok());
         type Change = fn(&mut Value);
-        let wrong: [(Change, &str); 9] = [
+        let wrong: [(Change, &str); 10] = [
             (|spec| spec["ociVersion"] = json!("2.0"), "ociVersion"),
             (|spec| spec["process"]["cwd"] = json!("tmp"), "cwd"),
             (|spec| spec["process"]["args"] = json!([]), "args"),
+            (|spec| spec["process"]["oomScoreAdj"] = json!(1001), "oomScoreAdj"),
             (|spec| spec["process"]["apparmorProfile"] = json!("x"), "apparmorProfile"),
             (|spec| spec["hostname"] = json!("x"), "hostname"),
             (|spec| spec["mounts"] = json!([{ "destination": "/x", "options": ["rbind", "idmap"] }]), "id map"),
