@@ -58,7 +58,8 @@ pub async fn authorise(
 fn seen_from_here(mut service: Url, server: &str) -> Url {
     let service_host = service.host_str().unwrap_or_default().to_owned();
     if is_loopback(&service_host) && !is_loopback(server) {
-        let server_host = Url::parse(&format!("http://{server}")).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let server_host =
+            Url::parse(&format!("http://{server}")).ok().and_then(|url| url.host_str().map(str::to_owned));
         // It stays as it is where the name of the server is none.
         let _ = service.set_host(server_host.as_deref());
     }
@@ -105,9 +106,8 @@ async fn ask(
         });
     }
     let body = read_limited(response, ANSWER_LIMIT_BYTES).await?;
-    let answer: Answer = serde_json::from_slice(&body)
-        .trying(|| format!("cannot understand {who}"))
-        .map_err(Problem::Lasting)?;
+    let answer: Answer =
+        serde_json::from_slice(&body).trying(|| format!("cannot understand {who}")).map_err(Problem::Lasting)?;
     let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty());
     let token = token.ok_or_else(|| Problem::Lasting(Failure::new(format!("{who} gives none"))))?;
     Ok(format!("Bearer {token}"))
