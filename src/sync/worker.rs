@@ -67,6 +67,8 @@ pub struct Worker {
     cutting: VecDeque<(Ticket, Cutting)>,
     /// Something was written since the last `Settle`.
     pub(super) dirty: bool,
+    /// What was read or written is not kept yet for the next start.
+    pub(super) unsaved: bool,
     pub(super) life: Life,
     pub(super) wake: mpsc::Sender<Work>,
     /// All that changed before is on disk; nanoseconds since 1970.
@@ -98,6 +100,7 @@ impl Worker {
             unwritten: HashMap::new(),
             cutting: VecDeque::new(),
             dirty: false,
+            unsaved: false,
             life,
             wake,
             on_disk_nanoseconds,
@@ -302,6 +305,7 @@ impl Worker {
         let watch = self.watch.as_ref();
         watch.map(Watch::take);
         let changes = self.replica.scan(&|path| watch.iter().for_each(|watch| watch.add(path)))?;
+        self.unsaved |= !changes.is_empty();
         let watched = watch.is_some_and(|watch| !watch.is_limited());
         if watch.is_some_and(Watch::is_limited) {
             self.replica.note("the kernel watches no more folders: what is in the others is seen within 10 seconds; raise fs.inotify.max_user_watches (sysctl)");
@@ -382,6 +386,7 @@ impl Worker {
         let (mut done, mut not_done) = (Vec::with_capacity(orders.len()), Vec::new());
         let mut odd = Vec::new();
         self.replica.forget_near();
+        self.unsaved = true;
         if !std::mem::replace(&mut self.dirty, true)
             && let Err(failure) = self.life.work()
         {
