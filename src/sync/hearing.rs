@@ -36,7 +36,7 @@ impl Controller {
                 known.ready = true;
                 known.lost = None;
                 // What it read anew it can write down when it is quiet.
-                known.settled &= !whole;
+                known.settled = false;
                 self.replan = true;
             }
             Tell::Lost { reason } => {
