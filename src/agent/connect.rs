@@ -2,7 +2,7 @@
 
 use crate::model::{BoxName, Failure, ProjectId, Protocol, Result};
 use crate::ops::here;
-use crate::sys::datagram::{SILENCE, hear_framed, speak_framed};
+use crate::sys::datagram::{hear_framed, speak_framed};
 use crate::sys::linux::udp;
 use crate::sys::relay;
 use crate::sys::stream::Stream;
@@ -10,7 +10,6 @@ use std::io;
 use std::net::{TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 /// Questions to keepers at a time: each takes a thread, and a keeper answers one after the other anyway.
 static ASKING: Semaphore = Semaphore::const_new(32);
@@ -40,27 +39,16 @@ pub async fn carry(stream: Stream, protocol: Protocol, mut sockets: Vec<OwnedFd>
     }
 }
 
-/// Carries datagrams of `stream` to the first of `sockets` where somebody listens, and the answers back. Where nobody
-/// listens the first datagram is answered by an error; the next socket gets that datagram again.
+/// Carries datagrams of `stream` to the first of `sockets` where somebody listens, and the answers back.
 async fn converse(stream: Stream, sockets: Vec<OwnedFd>) -> io::Result<()> {
     let (said, answers) = tokio::io::split(stream);
     let (mut heard, answers) = (hear_framed(said), speak_framed(answers));
     let Some(mut last) = heard.recv().await else { return Ok(()) };
     for socket in sockets {
         let into_box = tokio::net::UdpSocket::from_std(UdpSocket::from(socket))?;
-        into_box.send(&last).await?;
-        loop {
-            tokio::select! {
-                said = timeout(SILENCE, heard.recv()) => {
-                    let Ok(Some(datagram)) = said else { return Ok(()) };
-                    last = datagram;
-                    if into_box.send(&last).await.is_err() { break; }
-                }
-                answered = udp::receive(&into_box, <[u8]>::to_vec) => {
-                    let Ok(answer) = answered else { break };
-                    let _ = answers.try_send(answer);
-                }
-            }
+        let answer = |answer: &[u8]| drop(answers.try_send(answer.to_vec()));
+        if udp::converse(&into_box, &mut last, &mut heard, answer).await? {
+            break;
         }
     }
     Ok(())

@@ -65,14 +65,20 @@ pub fn main(number: i32) -> Result<i32> {
     run(serde_json::from_str(&text).trying(|| "cannot read the command")?)
 }
 
+fn ended() -> Failure {
+    Failure::new("the box is not running any more")
+}
+
 fn run(mut enter: Enter) -> Result<i32> {
-    let init = enter.init.open().ok_or_else(|| Failure::new("the box is not running any more"))?;
+    let init = enter.init.open().ok_or_else(ended)?;
     let seccomp = super::seccomp::read(&enter.seccomp)?;
     enter.cgroups.iter().try_for_each(|folder| super::limits::join(folder))?;
     // Who is in the box's user namespace already may not enter it again (setns(2)).
     let user = !userns::is_same_as(init.pid());
     let all = Namespaces { user, mount: true, pid: true, ipc: true, uts: true, net: true, cgroup: true };
-    clone::enter_of_process(init.as_fd(), all)?;
+    if let Err(failure) = clone::enter_of_process(init.as_fd(), all) {
+        return Err(if enter.init.open().is_some() { failure } else { ended() });
+    }
     facts::set_dumpable();
     let user = identity::assume(&mut enter.spec, &enter.user)?;
     if enter.command.is_empty() {

@@ -135,8 +135,10 @@ fn run_folder(host: &Host) -> Result<PathBuf> {
         return Ok("/run/devenv".into());
     }
     let folder = PathBuf::from(format!("/tmp/devenv-{}", host.uid));
-    crate::sys::fs::make_private_folder(&folder)?;
-    Ok(folder)
+    match crate::sys::fs::make_private_folder(&folder) {
+        Ok(()) => Ok(folder),
+        Err(failure) => Err(failure.hint("set XDG_RUNTIME_DIR to a folder of your own that nobody else may enter")),
+    }
 }
 
 /// Paths of one project.

@@ -4,10 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
+use tokio::task::coop::consume_budget;
 
 /// A conversation ends after this silence: what Linux's own connection tracking gives a UDP stream
 /// (nf_conntrack_udp_timeout_stream).
@@ -63,6 +67,34 @@ impl<K: Eq + Hash + Copy + Send + 'static> Conversations<K> {
 
     pub fn forget(&self, key: K) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+}
+
+/// Serves `listener` until dropped, and its conversations with it. `converse` gets who begins one and what they say; how it
+/// ends is nobody's business: the next datagram begins anew.
+pub async fn serve<C>(listener: Arc<UdpSocket>, converse: impl Fn(SocketAddr, Receiver<Vec<u8>>) -> C)
+where
+    C: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let conversations = Conversations::default();
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            readable = listener.readable() => if readable.is_err() { return },
+            Some(_) = open.join_next() => continue,
+        }
+        let said = with_room(|room| {
+            let (length, client) = listener.try_recv_from(room).ok()?;
+            Some((client, conversations.say(client, &room[..length])?))
+        });
+        consume_budget().await;
+        if let Some((client, heard)) = said {
+            let (conversation, conversations) = (converse(client, heard), conversations.clone());
+            open.spawn(async move {
+                let _ = conversation.await;
+                conversations.forget(client);
+            });
+        }
     }
 }
 

@@ -2,46 +2,26 @@
 
 use super::Target;
 use crate::model::Protocol;
-use crate::sys::datagram::{Conversations, SILENCE, hear_framed, speak_framed, with_room};
+use crate::sys::datagram::{self, SILENCE, hear_framed, speak_framed};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::Receiver;
-use tokio::task::JoinSet;
-use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
 /// Serves a socket until dropped; its conversations end with it.
 pub async fn serve(listener: Arc<UdpSocket>, target: Target) {
-    let conversations = Conversations::default();
-    let mut open = JoinSet::new();
-    loop {
-        tokio::select! {
-            readable = listener.readable() => if readable.is_err() { return },
-            Some(_) = open.join_next() => continue,
-        }
-        let said = with_room(|room| {
-            let (length, client) = listener.try_recv_from(room).ok()?;
-            Some((client, conversations.say(client, &room[..length])?))
-        });
-        consume_budget().await;
-        if let Some((client, heard)) = said {
-            let (listener, target, conversations) = (listener.clone(), target.clone(), conversations.clone());
-            open.spawn(async move {
-                // The far side is gone, or silent: the next datagram begins anew.
-                let _ = converse(&listener, client, &target, heard).await;
-                conversations.forget(client);
-            });
-        }
-    }
+    let socket = listener.clone();
+    datagram::serve(listener, move |client, heard| converse(socket.clone(), client, target.clone(), heard)).await;
 }
 
-/// Carries one client's datagrams to the box and the answers back, until neither has said anything for a while.
+/// Carries one client's datagrams to the box and the answers back, until neither has said anything for a while or the
+/// far side is gone.
 async fn converse(
-    listener: &UdpSocket,
+    listener: Arc<UdpSocket>,
     client: SocketAddr,
-    target: &Target,
+    target: Target,
     mut heard: Receiver<Vec<u8>>,
 ) -> io::Result<()> {
     let stream = target.connect(Protocol::Udp).await.map_err(io::Error::other)?;

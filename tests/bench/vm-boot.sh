@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# From no VM to the first command answered in it: ours, and a Debian guest with systemd and sshd as peers have one, both in
-# QEMU with the same accelerator, CPUs and memory, each with a disk that exists already.
+# From no VM to the first command answered in it, and further commands: ours, and a Debian guest with systemd and sshd as
+# peers have one, both in QEMU with the same accelerator, CPUs and memory, each with a disk that exists already.
 # shellcheck disable=SC2154 # set by `run` and peers.sh
 
 # shellcheck source=../support/debian-guest.sh
@@ -51,5 +51,17 @@ printf '| memory used in the idle guest | %s MB | %s MB | 64 MB |\n' "$used" \
         "awk '{ m[\$1] = \$2 } END { kept = m[\"Shmem:\"] > m[\"Unevictable:\"] ? m[\"Shmem:\"] : m[\"Unevictable:\"]
             print int((m[\"MemTotal:\"] + kept - m[\"MemFree:\"] - m[\"Buffers:\"] - m[\"Cached:\"] - m[\"SReclaimable:\"]) / 1024) }' /proc/meminfo" </dev/null)"
 printf '| resident memory of QEMU | %s MB | %s MB | |\n' "$(resident_mb "$("$DEVENV" vm status --json | jq .pid)")" "$(resident_mb "$(cat "$guest/pid")")"
+
+# A command in a box there, beside one of the Debian guest over a connection that is kept.
+mkdir "$folder/in-vm"
+printf 'image = "%s/busybox:latest"\n' "$registry" >"$folder/in-vm/devenv.toml"
+"$DEVENV" -q -C "$folder/in-vm" --place vm up
+ssh -q -M -N -f -S "$folder/debian-kept" -i "$guest/key" -p "$guest_port" -o StrictHostKeyChecking=no \
+    -o UserKnownHostsFile=/dev/null root@127.0.0.1 </dev/null >/dev/null 2>&1
+row "devenv exec -T -- true" - - "$DEVENV -q -C $folder/in-vm --place vm exec -T -- /bin/true"
+row "Debian, systemd, sshd: ssh true (kept connection)" 3 - "ssh -S $folder/debian-kept there true"
+table root "vm-boot: true in the VM ($accelerator, $vm_cpus CPUs)"
+ssh -q -S "$folder/debian-kept" -O exit there 2>/dev/null || true
+"$DEVENV" -q -C "$folder/in-vm" --place vm down
 "$guest/stop"
 "$DEVENV" -q vm stop

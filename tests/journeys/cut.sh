@@ -7,18 +7,9 @@ journey "cut off"
 [ -n "$there" ] || skip "boxes run here: there is no connection to cut"
 strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
 
-project cut <<'TOML'
-image   = "host"
-mounts  = [".:/src"]
-volumes = ["data:/data"]
-[services.web]
-image   = "host"
-mounts  = [".:/src"]
-workdir = "/src"
-command = ["python3", "-m", "http.server", "8100"]
-ports   = ["18467:8100"]
-TOML
-echo alive >page.txt
+# shellcheck source=../support/pair.sh
+. "$support/pair.sh"
+pair_project cut 18467
 
 # Connections are not kept at first: what is cut is all there is.
 cp "$there/config" "$sandbox/ssh-config"
@@ -35,7 +26,6 @@ esac
 [ -n "\$cut" ] || exec ${real_ssh:?} -F $there/config "\$@"
 exec strace -o /dev/null \$cut ${real_ssh:?} -F $there/config "\$@"
 SSH
-serves() { [ "$(fetch http://127.0.0.1:18467/page.txt 2>/dev/null)" = alive ]; }
 agents() { pgrep -u "$there_user" -f "^$there/[^ ]*devenv agent" || true; }
 keepers() { pgrep -u "$(id -u)" -f "__keeper-there $DEVENV_HOME/" || true; }
 running() { "$DEVENV" status --json 2>/dev/null | jq '[.boxes[] | select(.state == "running")] | length'; }

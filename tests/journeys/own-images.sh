@@ -63,7 +63,32 @@ check "the password is in no file of ours" sh -c "! grep -rqsF '$secret' '$DEVEN
 printf '{"auths":{"%s":{"auth":"%s"}}}' "$private" "$(printf 'me:wrong' | base64 -w0)" >"$HOME/.docker/config.json"
 "$DEVENV" image rm "$private/mine:1" >/dev/null
 exits "a wrong password is refused" 1 "$DEVENV" image pull "$private/mine:1"
+
+# A registry that wants a token, which a service of this computer gives to who knows the password.
+tokens=127.0.0.1:$(free_port)
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$private_home/key.pem" -out "$private_home/cert.pem" -days 2 -subj /CN=journey 2>/dev/null
+python3 "$support/token_server.py" "${tokens#*:}" "$private_home" me "$secret" 2>"$private_home/tokens.log" &
+tokens_pid=$!
+kill $private_pid
+wait $private_pid 2>/dev/null
+sed -i '/^auth:/,$d' "$private_home/config.yml"
+cat >>"$private_home/config.yml" <<YAML
+auth:
+  token: {realm: "http://$tokens/token", service: here, issuer: journey, rootcertbundle: $private_home/cert.pem}
+YAML
+docker-registry serve "$private_home/config.yml" >"$private_home/log" 2>&1 </dev/null &
+private_pid=$!
+trap 'kill $private_pid $tokens_pid 2>/dev/null; leave $?' EXIT
+within 10 curl -s -o /dev/null "http://$private/v2/" || show "$private_home/log"
+within 10 curl -s -o /dev/null "http://$tokens/token" || show "$private_home/tokens.log"
+exits "a wrong password is refused by the token service" 1 "$DEVENV" image pull "$private/mine:1"
+says "which is told" "token.*(401|refuse|log in)|(401|refuse|log in).*token"
+printf '{"auths":{"%s":{"auth":"%s"}}}' "$private" "$(printf 'me:%s' "$secret" | base64 -w0)" >"$HOME/.docker/config.json"
+check "with the right one a token is fetched" "$DEVENV" image pull "$private/mine:1"
+same "for that repository" "known repository:mine:pull" "$(grep ^known "$private_home/asked" | sort -u)"
 rm "$HOME/.docker/config.json"
+kill $tokens_pid
+wait $tokens_pid 2>/dev/null
 
 # Images in files.
 skopeo copy --quiet --src-tls-verify=false "docker://$registry/web:latest" "oci:$work/layout:1" >"$sandbox/out" 2>&1 || show "$sandbox/out"

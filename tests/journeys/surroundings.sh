@@ -47,6 +47,22 @@ check "up with another one" "$DEVENV" up
 check "exec" "$DEVENV" exec -T -- true
 check "down without any" env -u XDG_RUNTIME_DIR "$DEVENV" down
 within 5 counts "0 0" || not_ok "nothing runs, not $(census)"
+if [ "$(id -u)" -eq 0 ]; then
+    # Who made the folder of another user's sockets would see what goes through them.
+    as_somebody() { setpriv --reuid 64999 --regid 64999 --clear-groups env -u XDG_RUNTIME_DIR HOME="$sandbox/somebody" "$@"; }
+    mkdir "$sandbox/somebody"
+    chmod 711 "$sandbox"
+    chown 64999 "$sandbox/somebody"
+    cp "$DEVENV" "$sandbox/somebody/devenv"
+    check "somebody else's list" as_somebody "$sandbox/somebody/devenv" list
+    same "has a folder of their own for sockets" 700 "$(stat -c %a /tmp/devenv-64999)"
+    rm -r /tmp/devenv-64999
+    mkdir -m 777 /tmp/devenv-64999
+    exits "a folder for sockets that another user made is refused" 1 as_somebody "$sandbox/somebody/devenv" list
+    says "which is told" "/tmp/devenv-64999 belongs to somebody else"
+    says "with what helps" "hint:.*XDG_RUNTIME_DIR"
+    rmdir /tmp/devenv-64999
+fi
 export DEVENV_HOME="$home"
 
 if [ "$(id -u)" -ne 0 ]; then

@@ -39,8 +39,8 @@ struct ErrorLine {
     message: String,
 }
 
-/// The problem in an answer that is not a success.
-pub async fn problem(response: Response, host: &str) -> Problem {
+/// The problem in an answer of `who` that is not a success; `account` is the registry's name for who logs in.
+pub async fn problem(response: Response, who: &str, account: &str) -> Problem {
     let status = response.status();
     let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
     let detail = match read_limited(response, ERROR_LIMIT_BYTES).await.ok().map(|body| serde_json::from_slice(&body)) {
@@ -50,11 +50,11 @@ pub async fn problem(response: Response, host: &str) -> Problem {
         }
         _ => String::new(),
     };
-    let failure = Failure::new(format!("{host} answered {status}{detail}"));
+    let failure = Failure::new(format!("{who} answered {status}{detail}"));
     match status {
         StatusCode::NOT_FOUND => Problem::Missing(failure.kind(Kind::NotFound)),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Problem::Lasting(failure.hint(format!(
-            "the image may not exist, or you may have to log in: `podman login {host}` or `docker login {host}`"
+            "the image may not exist, or you may have to log in: `podman login {account}` or `docker login {account}`"
         ))),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Problem::Passing(
             failure.hint("the registry wants fewer requests; log in or wait"),
@@ -65,10 +65,10 @@ pub async fn problem(response: Response, host: &str) -> Problem {
     }
 }
 
-/// The problem in a request that got no answer.
-pub fn no_answer(error: reqwest::Error, host: &str) -> Problem {
+/// The problem in a request that got no answer of `who`.
+pub fn no_answer(error: reqwest::Error, who: &str) -> Problem {
     let lasting = error.is_builder() || error.is_redirect();
-    let failure = Failure::because(format!("no answer from the registry {host}"), error.without_url())
+    let failure = Failure::because(format!("no answer from {who}"), error.without_url())
         .hint("check the network, the registry's name, and the proxy and certificates in ~/.config/devenv/config.toml");
     if lasting { Problem::Lasting(failure) } else { Problem::Passing(failure, None) }
 }

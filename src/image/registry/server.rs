@@ -51,6 +51,7 @@ impl Server {
     /// Any answer but success.
     pub async fn get(&self, ask: &Ask<'_>) -> std::result::Result<Response, Problem> {
         let base = self.base.get_or_init(|| self.find_base()).await;
+        let account = &self.endpoint.account;
         let url = format!("{base}/v2/{}/{}", self.endpoint.repository, ask.path);
         let mut proof = self.authorization.lock().map(|proof| proof.clone()).unwrap_or_default();
         let mut proven = false;
@@ -65,20 +66,21 @@ impl Server {
             if let Some(proof) = &proof {
                 request = request.header("authorization", proof);
             }
-            let response = request.send().await.map_err(|error| no_answer(error, &self.endpoint.host))?;
+            let sent = request.send().await;
+            let response = sent.map_err(|error| no_answer(error, &format!("the registry {}", self.endpoint.host)))?;
             if response.status().is_success() {
                 return Ok(response);
             }
             // A token may have expired: ask for a new one, but only once.
             if response.status() != StatusCode::UNAUTHORIZED || proven {
-                return Err(problem(response, &self.endpoint.account).await);
+                return Err(problem(response, account, account).await);
             }
             let headers = response.headers().get_all("www-authenticate").iter();
             let Some(challenge) = challenge::choose(headers.filter_map(|value| value.to_str().ok())) else {
-                return Err(problem(response, &self.endpoint.account).await);
+                return Err(problem(response, account, account).await);
             };
             let known = self.credentials().await.map_err(Problem::Lasting)?;
-            let new = authorise(&self.client, base, &self.endpoint.repository, &challenge, known).await?;
+            let new = authorise(&self.client, base, &self.endpoint, &challenge, known).await?;
             if let Ok(mut kept) = self.authorization.lock() {
                 *kept = Some(new.clone());
             }

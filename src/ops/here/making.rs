@@ -18,6 +18,7 @@ use crate::state::{BoxPaths, BoxRecord, Life};
 use crate::sys::fs::{make_folder, remove_file_if_exists, remove_tree_if_exists};
 use crate::sys::linux::clock;
 use crate::sys::linux::credentials::give_to_root;
+use crate::sys::linux::parting::HeldMounts;
 use crate::sys::linux::pidfd::Identity;
 use crate::sys::linux::signal;
 use std::fs::File;
@@ -29,6 +30,8 @@ use std::time::Duration;
 
 /// How long a box may take to end after its stop signal (Docker's default).
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a command waits for the kernel to unmount what a box had; on a busy disk it goes on behind it.
+const UNMOUNT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a box is born with of its project.
 pub struct Surroundings {
@@ -351,6 +354,7 @@ pub fn stop(site: &Site, known: &mut KnownBox) -> Result<()> {
     }
     if let Some(process) = known.process.take() {
         let wanted = record.life.as_ref().and_then(|life| life.stop_signal.as_deref()).and_then(signal::number);
+        let mounts = HeldMounts::of(&process);
         process.signal(wanted.unwrap_or(signal::TERMINATE));
         // A program that is stopped (SIGSTOP) would not hear it.
         process.signal(signal::CONTINUE);
@@ -360,6 +364,9 @@ pub fn stop(site: &Site, known: &mut KnownBox) -> Result<()> {
                 return Err(Failure::new(format!("{} does not end, even killed", record.wanted.name))
                     .hint("one of its processes hangs in the kernel: a lost disk or network file system?"));
             }
+        }
+        if let Some(mounts) = mounts {
+            mounts.let_go(UNMOUNT_PATIENCE);
         }
     }
     remove_group(&site.paths.a_box(&record.wanted.name));

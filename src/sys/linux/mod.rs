@@ -17,6 +17,7 @@ pub mod netlink;
 pub mod netns;
 pub mod nft;
 pub mod nonblocking;
+pub mod parting;
 pub mod pidfd;
 pub mod pipe;
 pub mod power;

@@ -205,7 +205,8 @@ fn configure(context: &OwnedFd, command: u32, key: Option<&str>, value: Option<&
 }
 
 /// An overlay of `lowers` (bottom first) under `upper`, attached at `target`. The folders are passed as
-/// `/proc/self/fd/N`: no path needs escaping and all fit the one page that mount(2) takes.
+/// `/proc/self/fd/N`: no path needs escaping and all fit the one page that mount(2) takes. Without the index an overlay
+/// of the same `upper` that is still being unmounted is no obstacle (EBUSY).
 ///
 /// # Errors
 /// The kernel or the file system of `upper` does not support overlays in a user namespace (needs kernel 5.11).
@@ -213,7 +214,7 @@ pub fn overlay(lowers: &[impl AsFd], upper: impl AsFd, work: impl AsFd, target: 
     let path = |fd: std::os::fd::BorrowedFd<'_>| format!("/proc/self/fd/{}", fd.as_raw_fd());
     let lowerdir: Vec<String> = lowers.iter().rev().map(|fd| path(fd.as_fd())).collect();
     let options = format!(
-        "lowerdir={},upperdir={},workdir={},userxattr",
+        "lowerdir={},upperdir={},workdir={},userxattr,index=off",
         lowerdir.join(":"),
         path(upper.as_fd()),
         path(work.as_fd())

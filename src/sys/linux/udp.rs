@@ -1,12 +1,14 @@
 //! Datagrams: to everybody, and of a connected socket with the news that nobody listened.
 
 use super::socket;
-use crate::sys::datagram::with_room;
+use crate::sys::datagram::{SILENCE, with_room};
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::timeout;
 
 /// A socket on `port` that sends to and hears everybody on `interface`, also before that has an address.
 ///
@@ -35,6 +37,37 @@ pub async fn receive<T>(from: &UdpSocket, take: impl Fn(&[u8]) -> T) -> io::Resu
         match received {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             other => return other,
+        }
+    }
+}
+
+/// Says `last`, and then what is heard, to the other end of a connected socket, and gives `answer` what it says, until
+/// neither has said anything for a while. False: nobody listened there, as the answer to a datagram was an error; `last`
+/// is what was said last, for somebody else to hear.
+///
+/// # Errors
+/// The first datagram cannot be sent.
+pub async fn converse(
+    other: &UdpSocket,
+    last: &mut Vec<u8>,
+    heard: &mut Receiver<Vec<u8>>,
+    answer: impl Fn(&[u8]),
+) -> io::Result<bool> {
+    other.send(last).await?;
+    loop {
+        tokio::select! {
+            said = timeout(SILENCE, heard.recv()) => {
+                let Ok(Some(datagram)) = said else { return Ok(true) };
+                *last = datagram;
+                if other.send(last).await.is_err() {
+                    return Ok(false);
+                }
+            }
+            answered = receive(other, &answer) => {
+                if answered.is_err() {
+                    return Ok(false);
+                }
+            }
         }
     }
 }
