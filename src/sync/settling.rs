@@ -26,7 +26,7 @@ struct Seen {
 const CLOCK_MARGIN_NANOSECONDS: i64 = 60_000_000_000;
 
 /// Takes what was read last for what is there; what may have been lost since is read again. Returns since when all is on
-/// disk, in nanoseconds since 1970.
+/// disk, in nanoseconds since 1970; zero: nobody can say, so what is kept has to be kept anew.
 pub fn recall(replica: &mut Replica, life: &Life) -> i64 {
     let Some(seen) = load::<Seen>(&replica.state.join(SEEN)) else { return 0 };
     let mut tree: Node = seen.tree.into();

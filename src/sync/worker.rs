@@ -100,7 +100,7 @@ impl Worker {
             unwritten: HashMap::new(),
             cutting: VecDeque::new(),
             dirty: false,
-            unsaved: false,
+            unsaved: on_disk_nanoseconds == 0,
             life,
             wake,
             on_disk_nanoseconds,
