@@ -1,9 +1,10 @@
 //! `devenv oci`: with the words of runc, so that those who drive runc can drive this.
 
 use crate::model::oci::{CreateRequest, OciRequest};
-use crate::model::{Failure, Result};
+use crate::model::{Failure, Result, Trying};
 use crate::ops::verbs;
 use clap::{Args, Subcommand, ValueEnum};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -117,7 +118,7 @@ fn carry_out(root: Option<PathBuf>, systemd: bool, operation: Operation, log: &L
     };
     let answer = verbs::oci(root.as_deref(), &request, &mut |failure| log.tell("warning", &failure))?;
     if let Some(answer) = answer {
-        println!("{answer:#}");
+        writeln!(std::io::stdout(), "{answer:#}").trying(|| "cannot print the answer")?;
     }
     Ok(())
 }

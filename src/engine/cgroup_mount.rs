@@ -68,6 +68,7 @@ pub fn attach_groups(tree: &RootDir, wanted: &Mount, joined: &[PathBuf]) -> Resu
         no_exec: true,
         access_time: AccessTime::Kept,
         no_folder_access_time: false,
+        no_symlinks: false,
     };
     if is_unified() {
         let place = tree.place(wanted.destination(), PlaceKind::Folder)?;

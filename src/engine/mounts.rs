@@ -31,8 +31,8 @@ impl Options {
                 "bind" => options.bind = true,
                 "rbind" => (options.bind, options.recursive) = (true, true),
                 "tmpcopyup" => options.copies_up = true,
-                // What is written at once and what is not is no property of a mount any more.
-                "async" | "sync" | "dirsync" | "defaults" | "loud" | "silent" | "iversion" | "noiversion" => {}
+                // The kernel's defaults, and what no file system is told any more.
+                "async" | "defaults" | "loud" | "silent" | "iversion" | "noiversion" | "acl" | "noacl" => {}
                 other if options.set(other) => {}
                 data => options.data.push(data.into()),
             }
@@ -69,6 +69,8 @@ fn set_attribute(attributes: &mut Attributes, option: &str) -> bool {
         "atime" | "norelatime" | "nostrictatime" => attributes.access_time = AccessTime::Kept,
         "nodiratime" => attributes.no_folder_access_time = true,
         "diratime" => attributes.no_folder_access_time = false,
+        "nosymfollow" => attributes.no_symlinks = true,
+        "symfollow" => attributes.no_symlinks = false,
         _ => return false,
     }
     true

@@ -28,40 +28,45 @@ pub fn plan(spec: &Spec) -> Result<Plan> {
             return Err(Failure::new(format!("the OCI spec names the namespace '{kind}' twice")));
         }
         seen.push(kind);
-        let made = match kind {
-            LinuxNamespaceType::User => &mut plan.made.user,
-            LinuxNamespaceType::Mount => &mut plan.made.mount,
-            LinuxNamespaceType::Pid => &mut plan.made.pid,
-            LinuxNamespaceType::Ipc => &mut plan.made.ipc,
-            LinuxNamespaceType::Uts => &mut plan.made.uts,
-            LinuxNamespaceType::Network => &mut plan.made.net,
-            LinuxNamespaceType::Cgroup => &mut plan.made.cgroup,
-            LinuxNamespaceType::Time => return Err(Failure::new("time namespaces are not carried out")),
-        };
+        let made = flag(&mut plan.made, kind).ok_or_else(|| Failure::new("time namespaces are not carried out"))?;
         match namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty()) {
             Some(path) => plan.joined.push((kind, path.clone())),
             None => *made = true,
         }
     }
     if !plan.made.mount {
-        return Err(Failure::new("a box needs a new mount namespace, and the OCI spec names none"));
+        let named = if plan.shares(LinuxNamespaceType::Mount) { "none" } else { "one that exists" };
+        return Err(Failure::new(format!("a box needs a new mount namespace, and the OCI spec names {named}")));
     }
     Ok(plan)
+}
+
+fn flag(namespaces: &mut Namespaces, kind: LinuxNamespaceType) -> Option<&mut bool> {
+    Some(match kind {
+        LinuxNamespaceType::User => &mut namespaces.user,
+        LinuxNamespaceType::Mount => &mut namespaces.mount,
+        LinuxNamespaceType::Pid => &mut namespaces.pid,
+        LinuxNamespaceType::Ipc => &mut namespaces.ipc,
+        LinuxNamespaceType::Uts => &mut namespaces.uts,
+        LinuxNamespaceType::Network => &mut namespaces.net,
+        LinuxNamespaceType::Cgroup => &mut namespaces.cgroup,
+        LinuxNamespaceType::Time => return None,
+    })
+}
+
+fn only(kind: LinuxNamespaceType) -> Namespaces {
+    let mut namespaces = Namespaces::default();
+    if let Some(flag) = flag(&mut namespaces, kind) {
+        *flag = true;
+    }
+    namespaces
 }
 
 impl Plan {
     /// Whether this kind is neither made nor entered.
     pub fn shares(&self, kind: LinuxNamespaceType) -> bool {
-        let made = match kind {
-            LinuxNamespaceType::User => self.made.user,
-            LinuxNamespaceType::Mount => self.made.mount,
-            LinuxNamespaceType::Pid => self.made.pid,
-            LinuxNamespaceType::Ipc => self.made.ipc,
-            LinuxNamespaceType::Uts => self.made.uts,
-            LinuxNamespaceType::Network => self.made.net,
-            LinuxNamespaceType::Cgroup => self.made.cgroup,
-            LinuxNamespaceType::Time => false,
-        };
+        let mut made = self.made;
+        let made = flag(&mut made, kind).is_some_and(|made| *made);
         !made && !self.joined.iter().any(|(joined, _)| *joined == kind)
     }
 
@@ -75,13 +80,13 @@ impl Plan {
             opened.push((*kind, open_namespace(&path.to_string_lossy())?));
         }
         // Which user namespace has the right over each of them is not known: before ours, or with it.
-        let mut rest: Vec<OwnedFd> = Vec::new();
+        let mut rest: Vec<(LinuxNamespaceType, OwnedFd)> = Vec::new();
         let mut user = None;
         for (kind, namespace) in opened {
             if kind == LinuxNamespaceType::User {
                 user = Some(namespace);
-            } else if clone::enter(&namespace).is_err() {
-                rest.push(namespace);
+            } else if clone::enter_one(&namespace, only(kind)).is_err() {
+                rest.push((kind, namespace));
             }
         }
         if let Some(user) = user {
@@ -89,7 +94,10 @@ impl Plan {
         } else if self.made.user {
             userns::enter_new(&id_map(spec)?)?;
         }
-        rest.iter().try_for_each(clone::enter)
+        rest.iter().try_for_each(|(kind, namespace)| {
+            clone::enter_one(namespace, only(*kind))
+                .trying(|| format!("cannot enter the namespace '{kind}' of the OCI spec"))
+        })
     }
 }
 

@@ -91,19 +91,23 @@ impl Payload {
 
     /// As [`Payload::run`]; `wait` comes when everything is done but the loading of the seccomp list.
     pub fn run_after(self, wait: impl FnOnce(&Program) -> Result<()>) -> Failure {
-        let prepared = self.prepare().and_then(|()| wait(&self.program)).and_then(|()| self.confine(true));
+        let prepared = self.prepare().and_then(|()| wait(&self.program)).and_then(|()| self.confine());
         match prepared {
             Ok(()) => self.program.execute(),
             Err(failure) => failure,
         }
     }
 
-    /// Loads the seccomp list: at last, or, where only a privilege that is dropped on the way allows it, before.
-    fn confine(&self, at_last: bool) -> Result<()> {
-        if at_last != self.no_new_privileges {
-            return Ok(());
-        }
+    /// Loads the seccomp list, as the last step: it is made for the program and may lack what our own steps call.
+    fn confine(&self) -> Result<()> {
+        capability::raise(self.needed_to_confine())?;
         self.seccomp.iter().try_for_each(|program| seccomp::load_with(program, self.seccomp_flags))
+    }
+
+    /// Who may gain privileges needs this one to load a list (seccomp(2)). The program gets it only if it is its own:
+    /// it is neither inheritable nor ambient.
+    fn needed_to_confine(&self) -> Set {
+        if self.no_new_privileges || self.seccomp.is_empty() { Set::default() } else { Set::SYS_ADMIN }
     }
 
     fn prepare(&self) -> Result<()> {
@@ -116,7 +120,6 @@ impl Payload {
         // Until the program is executed nobody in the box may look into this process.
         facts::clear_dumpable();
         credentials::close_others_at_exec(self.first_closed);
-        self.confine(false)?;
         if let Some(sets) = &self.sets {
             capability::limit_bounding(sets)?;
         }
@@ -129,7 +132,7 @@ impl Payload {
         // After becoming the user: the folder may be one that only the user may enter.
         stand_in(&self.folder)?;
         if let Some(sets) = &self.sets {
-            capability::apply(sets)?;
+            capability::apply(sets, self.needed_to_confine())?;
         }
         if self.no_new_privileges {
             seccomp::forbid_new_privileges()?;

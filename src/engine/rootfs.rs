@@ -119,6 +119,7 @@ const SEALED: Attributes = Attributes {
     no_exec: true,
     access_time: mount::AccessTime::Kept,
     no_folder_access_time: false,
+    no_symlinks: false,
 };
 
 fn mask(tree: &RootDir, paths: &[String], mode: &str) -> Result<()> {

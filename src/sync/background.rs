@@ -185,6 +185,7 @@ impl Worker {
 
     fn take_read(&mut self, path: &TreePath, node: Node, facts: &Facts) -> Told {
         let mut changes = Vec::new();
+        self.unsaved = true;
         self.replica.forget_near();
         if !self.replica.was_read(path, node, facts, &mut changes) {
             self.tell_refreshed(path)?;

@@ -6,8 +6,8 @@ use super::life::LifeId;
 use super::message::{Ask, Body, Ticket};
 use super::path::TreePath;
 use super::reconcile::{Side, Step};
-use super::store::{Agreement, Listed, Record, load, save};
-use super::tree::{Apart, Leaf, Node};
+use super::store::{Agreement, KeptTree, Record, load, save};
+use super::tree::{Apart, Leaf, Node, share};
 use crate::model::sync::{MOST_LISTED, SyncChoice, SyncConflict, SyncSkipped, SyncState, SyncStatus};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::fs::{remove_file_if_exists, write_atomically};
@@ -28,8 +28,10 @@ struct Saved {
     /// Of this side and of the other.
     lives: [Option<LifeId>; 2],
     unsettled: [Vec<Agreement>; 2],
-    base: Listed,
-    there: Listed,
+    base: KeptTree,
+    /// The trees of both sides; `None`: as the base.
+    here: Option<KeptTree>,
+    there: Option<KeptTree>,
 }
 
 impl Controller {
@@ -212,12 +214,15 @@ impl Controller {
             own.into_iter().for_each(|agreement| self.unsettled.here.add(agreement));
             other.into_iter().for_each(|agreement| self.unsettled.there.add(agreement));
             self.base = saved.base.into();
-            self.there.tree = saved.there.into();
+            self.here.tree = saved.here.map_or_else(|| self.base.clone(), Node::from);
+            self.there.tree = saved.there.map_or_else(|| self.base.clone(), Node::from);
         }
         for record in records {
             match record {
                 Record::Agreed(path, leaf) => {
-                    self.base.set_leaf(&path, leaf.as_ref());
+                    for tree in [&mut self.base, &mut self.here.tree, &mut self.there.tree] {
+                        tree.set_leaf(&path, leaf.as_ref());
+                    }
                     self.unsettled.here.add((path.clone(), leaf.clone()));
                     self.unsettled.there.add((path, leaf));
                 }
@@ -225,6 +230,7 @@ impl Controller {
                 Record::Settled { here: false } => self.unsettled.there.clear(),
             }
         }
+        share(&mut self.base, &mut self.here.tree, &mut self.there.tree);
         self.here.settled = self.unsettled.here.is_empty();
         self.there.settled = self.unsettled.there.is_empty();
     }
@@ -236,8 +242,9 @@ impl Controller {
             root_inode: self.root_inode,
             lives: [self.lives.here, self.lives.there],
             unsettled: [self.unsettled.here.all(), self.unsettled.there.all()],
-            base: Listed::from(&self.base),
-            there: Listed::from(&self.there.tree),
+            base: KeptTree::from(&self.base),
+            here: (self.here.tree != self.base).then(|| KeptTree::from(&self.here.tree)),
+            there: (self.there.tree != self.base).then(|| KeptTree::from(&self.there.tree)),
         };
         let kept = save(&self.start.state.join("base"), &saved).and_then(|()| self.journal.clear());
         match kept {

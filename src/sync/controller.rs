@@ -218,6 +218,8 @@ impl Controller {
 
     fn load(start: SessionStart, open: Opener) -> Result<Controller> {
         crate::sys::fs::make_folder(&start.state)?;
+        // The other side can get ready while what is kept is read.
+        let connecting = Some(dial(&open, &start));
         let patterns = Patterns::new(&start.ignore)?;
         let (journal, agreements) = Journal::open(&start.state.join("journal"))?;
         let paused = start.state.join(PAUSED).exists();
@@ -236,7 +238,7 @@ impl Controller {
             worker: None,
             asks_here: None,
             link: None,
-            connecting: None,
+            connecting,
             journal,
             unsaved: false,
             queue: VecDeque::new(),
@@ -261,7 +263,7 @@ impl Controller {
             flushes: Vec::new(),
             undoing: HashMap::new(),
             wait: FIRST_WAIT,
-            retry_at: Some(Instant::now()),
+            retry_at: None,
             look_at: None,
             quiet_at: None,
             again_at: None,
@@ -319,8 +321,7 @@ impl Controller {
         let now = Instant::now();
         if self.retry_at.is_some_and(|time| time <= now) {
             self.retry_at = None;
-            let (open, ignore) = (self.open.clone(), self.start.ignore.clone());
-            self.connecting = Some(tokio::spawn(async move { connect(open().await?, ignore).await }));
+            self.connecting = Some(dial(&self.open, &self.start));
         }
         if self.look_at.is_some_and(|time| time <= now) {
             self.look_at = None;
@@ -364,8 +365,9 @@ impl Controller {
                 }
                 self.here.rules = replica.rules;
                 let (asks, work) = std::sync::mpsc::channel();
-                let worker = Worker::new(replica, life, tells.clone(), asks.clone());
-                self.worker = Some(tokio::task::spawn_blocking(move || worker.run(work)));
+                let (tells, wake) = (tells.clone(), asks.clone());
+                let work = move || Worker::new(replica, life, tells, wake).run(work);
+                self.worker = Some(tokio::task::spawn_blocking(work));
                 self.asks_here = Some(asks);
                 self.here.lost = None;
                 self.scan(Side::Here);
@@ -479,4 +481,9 @@ impl Controller {
             self.notes.push(text.to_owned());
         }
     }
+}
+
+fn dial(open: &Opener, start: &SessionStart) -> JoinHandle<Result<Link>> {
+    let (open, ignore) = (open.clone(), start.ignore.clone());
+    tokio::spawn(async move { connect(open().await?, ignore).await })
 }

@@ -35,6 +35,8 @@ impl Controller {
                 }
                 known.ready = true;
                 known.lost = None;
+                // What it read anew it can write down when it is quiet.
+                known.settled = false;
                 self.replan = true;
             }
             Tell::Lost { reason } => {

@@ -26,9 +26,16 @@ impl TreePath {
 
     /// A path from its bytes; `None` when it could lead elsewhere or is too long.
     pub fn parse(bytes: Vec<u8>) -> Option<TreePath> {
+        let path = TreePath(bytes);
+        path.is_fine().then_some(path)
+    }
+
+    /// Whether it leads nowhere else and is not too long: what was put together from names need not be.
+    pub fn is_fine(&self) -> bool {
+        let bytes = &self.0;
         let fine = bytes.is_empty() || bytes.split(|byte| *byte == b'/').all(is_name);
         let parts = bytes.iter().filter(|byte| **byte == b'/').count();
-        (fine && bytes.len() <= LONGEST_PATH_BYTES && parts < MOST_PARTS).then_some(TreePath(bytes))
+        fine && bytes.len() <= LONGEST_PATH_BYTES && parts < MOST_PARTS
     }
 
     /// `path` as seen from `root`; `None` when it is not below it.

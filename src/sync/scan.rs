@@ -168,7 +168,7 @@ impl Scanner<'_> {
         name: &[u8],
         old: Option<&Node>,
     ) -> io::Result<Option<Node>> {
-        if TreePath::parse(path.as_bytes().to_owned()).is_none() {
+        if !path.is_fine() {
             // Too long or too deep to be told of; `docs/sync.md` says so.
             return Ok(None);
         }

@@ -4,7 +4,7 @@ use super::life::{Life, LifeId};
 use super::message::{Tell, Ticket};
 use super::replica::Replica;
 use super::scan::nanoseconds_now;
-use super::store::{Listed, load, save};
+use super::store::{KeptTree, load, save};
 use super::tree::Node;
 use super::worker::{Told, Work, Worker};
 use serde::{Deserialize, Serialize};
@@ -19,14 +19,14 @@ struct Seen {
     life: LifeId,
     /// What changed later may have been lost if the computer went down; since 1970.
     on_disk_nanoseconds: i64,
-    tree: Listed,
+    tree: KeptTree,
 }
 
 /// Clocks of file systems tick every 1 to 10 ms, and those of computers are set.
 const CLOCK_MARGIN_NANOSECONDS: i64 = 60_000_000_000;
 
 /// Takes what was read last for what is there; what may have been lost since is read again. Returns since when all is on
-/// disk, in nanoseconds since 1970.
+/// disk, in nanoseconds since 1970; zero: nobody can say, so what is kept has to be kept anew.
 pub fn recall(replica: &mut Replica, life: &Life) -> i64 {
     let Some(seen) = load::<Seen>(&replica.state.join(SEEN)) else { return 0 };
     let mut tree: Node = seen.tree.into();
@@ -53,14 +53,15 @@ impl Worker {
         let (path, saving) = (self.replica.state.join(SEEN), self.saving.clone());
         move || {
             let _one_at_a_time = saving.lock();
-            let seen = Seen { life, on_disk_nanoseconds, tree: Listed::from(&tree) };
+            let seen = Seen { life, on_disk_nanoseconds, tree: KeptTree::from(&tree) };
             let _ = save(&path, &seen);
         }
     }
 
     /// Writes all to disk, beside the other work: a disk that is busy with other things takes its time.
     pub(super) fn settle(&mut self, ticket: Ticket) -> Told {
-        let seen = std::mem::take(&mut self.dirty).then(|| self.save_seen());
+        self.dirty = false;
+        let seen = std::mem::take(&mut self.unsaved).then(|| self.save_seen());
         let (root, wake) = (self.replica.root.clone(), self.wake.clone());
         let nanoseconds = nanoseconds_now();
         let write = move || {

@@ -1,64 +1,65 @@
 //! What is kept between runs: trees in files that a crash cannot tear, and a journal of what was agreed since.
 
-use super::path::TreePath;
-use super::tree::{Apart, Leaf, Node, Stamp};
+use super::path::{Blob, TreePath};
+use super::tree::{self, Apart, Folder, Leaf, Node, Stamp};
 use crate::model::{Result, Trying};
 use crate::sys::fs::write_atomically;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Raised with every change of what is kept: an older file is then as good as none.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const CHECKSUM_BYTES: usize = 32;
 /// No tree of this program is longer, unpacked.
 const LONGEST_BYTES: usize = 2 << 30;
 
-/// A tree as a list, parents first.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Listed(Vec<(TreePath, Entry)>);
+/// A tree with its stamps.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptTree(Entry);
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Entry {
-    Leaf(Leaf, i64, u64),
+    /// A file, and the two parts of its stamp.
+    File(tree::File, i64, u64),
+    Link(Blob),
+    Folder(Vec<(Blob, Entry)>),
     Apart(Apart),
 }
 
-impl From<&Node> for Listed {
-    fn from(root: &Node) -> Listed {
-        fn list(path: &TreePath, node: &Node, into: &mut Vec<(TreePath, Entry)>) {
-            for (name, child) in node.entries() {
-                let path = path.join(name);
-                let stamp = if let Node::File(_, stamp) = child { *stamp } else { Stamp::default() };
-                let entry = match child {
-                    Node::Apart(why) => Some(Entry::Apart(*why)),
-                    _ => child.leaf().map(|leaf| Entry::Leaf(leaf, stamp.changed_nanoseconds, stamp.inode)),
-                };
-                into.extend(entry.map(|entry| (path.clone(), entry)));
-                list(&path, child, into);
+impl From<&Node> for KeptTree {
+    fn from(root: &Node) -> KeptTree {
+        fn keep(node: &Node) -> Entry {
+            match node {
+                Node::File(file, stamp) => Entry::File(*file, stamp.changed_nanoseconds, stamp.inode),
+                Node::Link(target) => Entry::Link(Blob(target.to_vec())),
+                Node::Folder(folder) => {
+                    let inner = folder.entries().iter();
+                    Entry::Folder(inner.map(|(name, node)| (Blob(name.to_vec()), keep(node))).collect())
+                }
+                Node::Apart(why) => Entry::Apart(*why),
             }
         }
-        let mut all = Vec::new();
-        list(&TreePath::root(), root, &mut all);
-        Listed(all)
+        KeptTree(keep(root))
     }
 }
 
-impl From<Listed> for Node {
-    fn from(listed: Listed) -> Node {
-        let mut root = Node::folder();
-        for (path, entry) in listed.0 {
-            let node = match entry {
-                Entry::Apart(why) => Node::Apart(why),
-                Entry::Leaf(Leaf::File(file), changed_nanoseconds, inode) => {
-                    Node::File(file, Stamp { changed_nanoseconds, inode })
+impl From<KeptTree> for Node {
+    fn from(kept: KeptTree) -> Node {
+        fn node(entry: Entry) -> Node {
+            match entry {
+                Entry::File(file, changed_nanoseconds, inode) => Node::File(file, Stamp { changed_nanoseconds, inode }),
+                Entry::Link(target) => Node::Link(target.0.into()),
+                Entry::Folder(inner) => {
+                    let entries = inner.into_iter().map(|(name, entry)| (name.0.into(), node(entry))).collect();
+                    Node::Folder(Arc::new(Folder::of(entries)))
                 }
-                Entry::Leaf(leaf, ..) => Node::from(&leaf),
-            };
-            root.set(&path, Some(node));
+                Entry::Apart(why) => Node::Apart(why),
+            }
         }
-        root
+        node(kept.0)
     }
 }
 
@@ -183,7 +184,6 @@ fn read_record(bytes: &[u8]) -> Option<(Record, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::path::Blob;
 
     #[test]
     fn a_journal_cut_or_flipped_anywhere_keeps_what_came_before() {
@@ -220,19 +220,19 @@ mod tests {
         tree.set(&"a".into(), Some(Node::folder()));
         tree.set(&"a/b".into(), Some(Node::Link(b"t".as_slice().into())));
         tree.set(&"c".into(), Some(Node::Apart(Apart::Special)));
-        save(&path, &Listed::from(&tree)).unwrap();
-        assert_eq!(load::<Listed>(&path).map(Node::from), Some(tree));
+        save(&path, &KeptTree::from(&tree)).unwrap();
+        assert_eq!(load::<KeptTree>(&path).map(Node::from), Some(tree));
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() {
             std::fs::write(&path, &whole[..at]).unwrap();
-            assert!(load::<Listed>(&path).is_none(), "cut at {at}");
+            assert!(load::<KeptTree>(&path).is_none(), "cut at {at}");
             for bit in 0..8 {
                 let mut flipped = whole.clone();
                 flipped[at] ^= 1 << bit;
                 std::fs::write(&path, &flipped).unwrap();
-                assert!(load::<Listed>(&path).is_none(), "bit {bit} of {at} flipped");
+                assert!(load::<KeptTree>(&path).is_none(), "bit {bit} of {at} flipped");
             }
         }
-        assert!(load::<Listed>(&folder.path().join("none")).is_none());
+        assert!(load::<KeptTree>(&folder.path().join("none")).is_none());
     }
 }

@@ -3,6 +3,7 @@
 
 use super::path::{Blob, TreePath};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// BLAKE3 of a file's content.
@@ -293,8 +294,11 @@ pub fn differences(path: &TreePath, old: Option<&Node>, new: Option<&Node>, into
     match (old, new) {
         (Some(old), new) if old.is_shared_with(new) => {}
         (Some(old @ Node::Folder(_)), Node::Folder(_)) => {
-            for name in names([Some(old), Some(new), None]) {
-                differences(&path.join(name), old.child(name), new.child(name), into);
+            for (name, old, new) in paired(old.entries(), new.entries()) {
+                // What is as it was needs no path.
+                if old.zip(new).is_none_or(|(old, new)| old.is_folder() || old != new) {
+                    differences(&path.join(name), old, new, into);
+                }
             }
         }
         (_, Node::Folder(folder)) => {
@@ -307,6 +311,28 @@ pub fn differences(path: &TreePath, old: Option<&Node>, new: Option<&Node>, into
         (_, Node::Apart(why)) => into.push(Change { path: path.clone(), now: Now::Apart(*why) }),
         (_, new) => into.extend(new.leaf().map(|leaf| Change { path: path.clone(), now: Now::Leaf(leaf) })),
     }
+}
+
+/// Each name of two folders once, sorted, and what it stands for in each.
+fn paired<'a>(
+    mut one: &'a [(Name, Node)],
+    mut two: &'a [(Name, Node)],
+) -> impl Iterator<Item = (&'a Name, Option<&'a Node>, Option<&'a Node>)> {
+    std::iter::from_fn(move || {
+        let (first, second) = (one.first(), two.first());
+        let order = match (first, second) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((one, _)), Some((two, _))) => one.cmp(two),
+        };
+        let first = first.filter(|_| order.is_le());
+        let second = second.filter(|_| order.is_ge());
+        one = &one[usize::from(first.is_some())..];
+        two = &two[usize::from(second.is_some())..];
+        let name = &first.or(second)?.0;
+        Some((name, first.map(|(_, node)| node), second.map(|(_, node)| node)))
+    })
 }
 
 /// The names that any of these folders has, sorted, each once.

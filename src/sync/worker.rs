@@ -78,6 +78,8 @@ pub struct Worker {
     unwritten: HashMap<Ticket, String>,
     /// Something was written since the last `Settle`.
     pub(super) dirty: bool,
+    /// What was read or written is not kept yet for the next start.
+    pub(super) unsaved: bool,
     pub(super) life: Life,
     /// Held by who writes down what was read.
     pub(super) saving: Arc<Mutex<()>>,
@@ -112,6 +114,7 @@ impl Worker {
             growing: HashMap::new(),
             unwritten: HashMap::new(),
             dirty: false,
+            unsaved: on_disk_nanoseconds == 0,
             life,
             saving: Arc::default(),
             wake,
@@ -339,6 +342,7 @@ impl Worker {
         self.replica.unread.defers = self.telling;
         let changes = self.replica.scan(&|path| watch.iter().for_each(|watch| watch.add(path)))?;
         self.replica.unread.defers = true;
+        self.unsaved |= !changes.is_empty();
         let watched = watch.is_some_and(|watch| !watch.is_limited());
         if watch.is_some_and(Watch::is_limited) {
             self.replica.note("the kernel watches no more folders: what is in the others is seen within 10 seconds; raise fs.inotify.max_user_watches (sysctl)");
@@ -431,6 +435,7 @@ impl Worker {
         let (mut done, mut not_done) = (Vec::with_capacity(orders.len()), Vec::new());
         let mut odd = Vec::new();
         self.replica.forget_near();
+        self.unsaved = true;
         if !std::mem::replace(&mut self.dirty, true)
             && let Err(failure) = self.life.work()
         {

@@ -130,9 +130,10 @@ def timed(command, **more):
     return time.monotonic() - began
 
 
-def edits(watched, seen, count, folders, how="plain"):
+def edits(watched, seen, count, folders, how="plain", patience_s=30):
     """Writes in turn at random places and waits until each is seen there, a tenth of a second apart. `how`: plain;
-    new: in a folder of its own that was not there before; rename: as editors save. Milliseconds: median, 99th of 100."""
+    new: in a folder of its own that was not there before; rename: as editors save. Milliseconds: median, 99th of 100;
+    what is not seen counts as `patience_s`."""
     source = random.Random(2)
     times = []
     for number in range(count):
@@ -146,7 +147,7 @@ def edits(watched, seen, count, folders, how="plain"):
             file.write(text)
         if how == "rename":
             os.rename(written, f"{watched}/{name}")
-        while time.monotonic() - began < 30:
+        while time.monotonic() - began < patience_s:
             try:
                 with open(f"{seen}/{name}") as file:
                     if file.read() == text:

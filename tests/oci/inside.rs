@@ -170,6 +170,24 @@ fn mounts_devices_and_hidden_paths() {
             },
         ),
         (
+            "links that lead nowhere, and writes at once",
+            "awk '$5 ~ /^.(n|sub|w)2?$/ { print $5, $6, $NF }' /proc/self/mountinfo; cat /n/link; echo $?",
+            |spec, bench| {
+                let folder = bench.folder.path().join("links");
+                std::fs::create_dir_all(&folder).unwrap();
+                let _ = std::os::unix::fs::symlink("/etc/passwd", folder.join("link"));
+                let mounts = spec["mounts"].as_array_mut().unwrap();
+                for (at, option) in [("/n", "nosymfollow"), ("/sub", "rnosymfollow"), ("/w", "symfollow")] {
+                    mounts.push(
+                        json!({ "destination": at, "type": "bind", "source": folder, "options": ["rbind", option] }),
+                    );
+                }
+                for (at, options) in [("/n2", ["nosymfollow", "acl"]), ("/w2", ["sync", "dirsync"])] {
+                    mounts.push(json!({ "destination": at, "type": "tmpfs", "source": "x", "options": options }));
+                }
+            },
+        ),
+        (
             "propagation",
             "awk '$5 ~ /^.(s|p)$/ { print $5, $7 ~ /shared|master/ }' /proc/self/mountinfo",
             |spec, bench| {
@@ -245,6 +263,11 @@ fn system_calls_are_filtered() {
                 ]
             });
         }),
+        ("two errors for one call", "mkdir /tmp/a", |spec, _| {
+            let rule =
+                |error: u32| json!({ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": error });
+            spec["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule(28), rule(17)] });
+        }),
         ("by arguments", "kill -0 $$ && echo zero; kill -15 1; echo $?", |spec, _| {
             spec["linux"]["seccomp"] = json!({
                 "defaultAction": "SCMP_ACT_ALLOW",
@@ -258,11 +281,26 @@ fn system_calls_are_filtered() {
                 "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL_PROCESS" }]
             });
         }),
-        ("before privileges are dropped", "mkdir /tmp/a; grep -E 'Seccomp:|NoNew' /proc/self/status", |spec, _| {
+        ("where privileges may be gained", "mkdir /tmp/a; grep -E 'Seccomp:|NoNew' /proc/self/status", |spec, _| {
             spec["process"]["noNewPrivileges"] = json!(false);
             spec["linux"]["seccomp"] = json!({
                 "defaultAction": "SCMP_ACT_ALLOW",
                 "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5 }]
+            });
+        }),
+        ("calls that the program does not need and the runtime may", STATUS, |spec, _| {
+            spec["process"]["noNewPrivileges"] = json!(false);
+            spec["linux"]["seccomp"] = json!({
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{ "names": ["accept", "accept4", "faccessat2", "statx"], "action": "SCMP_ACT_ERRNO" }]
+            });
+        }),
+        ("a user who may gain privileges holds none for it", STATUS, |spec, _| {
+            spec["process"]["noNewPrivileges"] = json!(false);
+            spec["process"]["user"] = json!({ "uid": 1000, "gid": 1000 });
+            spec["linux"]["seccomp"] = json!({
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{ "names": ["capset"], "action": "SCMP_ACT_ERRNO", "args": [{ "index": 0, "value": 1, "op": "SCMP_CMP_EQ" }] }]
             });
         }),
     ]);
@@ -281,11 +319,12 @@ fn resources_are_limited() {
     table(&[(
         "version 1",
         "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.shares cpu/cpu.cfs_quota_us cpuset/cpuset.cpus; \
+         cat blkio/blkio.bfq.weight blkio/blkio.weight; \
          sort devices/devices.list; grep -v unified /proc/self/cgroup | grep -v '^0' | cut -d: -f3 | sort -u",
         |spec, _| {
             spec["linux"]["cgroupsPath"] = json!(format!("/devenv-test-oci/{}", std::process::id()));
             spec["linux"]["resources"] = json!({
-                "memory": { "limit": 67108864 }, "pids": { "limit": 33 },
+                "memory": { "limit": 67108864 }, "blockIO": { "weight": 500 }, "pids": { "limit": 33 },
                 "cpu": { "shares": 512, "quota": 50000, "period": 100000, "cpus": "0" },
                 "devices": [{ "allow": false, "access": "rwm" }, { "allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw" }]
             });

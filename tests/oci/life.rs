@@ -182,7 +182,7 @@ fn a_hook_that_fails_or_hangs_ends_the_making() {
 fn failures_leave_nothing_and_say_what_is_wrong() {
     let Some(bench) = Bench::new() else { return };
     type Change = fn(&mut Value);
-    let cases: [(&str, Change); 7] = [
+    let cases: [(&str, Change); 8] = [
         ("executable file not found in $PATH", |spec| spec["process"]["args"] = json!(["no-such-program"])),
         ("no such file or directory", |spec| spec["process"]["args"] = json!(["/no/such/program"])),
         ("permission denied", |spec| spec["process"]["args"] = json!(["/etc/passwd"])),
@@ -195,6 +195,12 @@ fn failures_leave_nothing_and_say_what_is_wrong() {
         ("kernel.panic", |spec| spec["linux"]["sysctl"] = json!({ "kernel.panic": "1" })),
         ("RLIMIT_NOFILE", |spec| {
             spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": 2000, "hard": 1000 }])
+        }),
+        ("namespace 'net'", |spec| {
+            let namespaces = spec["linux"]["namespaces"].as_array_mut().unwrap();
+            namespaces.retain(|one| one["type"] != "network");
+            let of_another_kind = format!("/proc/{}/ns/ipc", std::process::id());
+            namespaces.push(json!({ "type": "network", "path": of_another_kind }));
         }),
         ("rootfs-that-is-not", |spec| spec["root"]["path"] = json!("rootfs-that-is-not")),
     ];

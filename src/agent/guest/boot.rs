@@ -71,6 +71,7 @@ const PLAIN: Attributes = Attributes {
     no_exec: false,
     access_time: AccessTime::Kept,
     no_folder_access_time: false,
+    no_symlinks: false,
 };
 const NO_DEVICES: Attributes = Attributes { no_suid: true, no_dev: true, ..PLAIN };
 const NO_PROGRAMS: Attributes = Attributes { no_exec: true, ..NO_DEVICES };

@@ -56,14 +56,24 @@ fn check(spec: &Spec) -> Result<()> {
     let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     needs(is_set(spec.hostname()), LinuxNamespaceType::Uts, "hostname")?;
     needs(is_set(spec.domainname()), LinuxNamespaceType::Uts, "domainname")?;
-    for mount in spec.mounts().iter().flatten() {
-        if mount.uid_mappings().iter().flatten().next().is_some() {
-            let at = mount.destination().display();
-            return Err(Failure::new(format!("the mount at {at} wants its own id map, which is not carried out")));
-        }
-    }
+    spec.mounts().iter().flatten().try_for_each(check_mount)?;
     check_linux(spec)
 }
+
+fn check_mount(mount: &Mount) -> Result<()> {
+    let has = |wanted: &[&str]| mount.options().iter().flatten().any(|option| wanted.contains(&option.as_str()));
+    let at = mount.destination().display();
+    if mount.uid_mappings().iter().flatten().next().is_some() || has(&["idmap", "ridmap"]) {
+        return Err(Failure::new(format!("the mount at {at} wants its own id map, which is not carried out")));
+    }
+    if has(&["remount"]) {
+        return Err(Failure::new(format!("the mount at {at} wants to change another, which is not carried out")));
+    }
+    Ok(())
+}
+
+/// Values of oom_score_adj (proc(5)).
+const BADNESS: std::ops::RangeInclusive<i32> = -1000..=1000;
 
 fn check_process(process: &Process) -> Result<()> {
     if process.args().as_ref().is_none_or(Vec::is_empty) {
@@ -71,6 +81,9 @@ fn check_process(process: &Process) -> Result<()> {
     }
     if !process.cwd().is_absolute() {
         return Err(Failure::new("`process.cwd` is not an absolute path"));
+    }
+    if let Some(score) = process.oom_score_adj().filter(|score| !BADNESS.contains(score)) {
+        return Err(Failure::new(format!("`process.oomScoreAdj` is {score}")).hint("from -1000 to 1000 (proc(5))"));
     }
     let mut limits = Vec::new();
     for limit in process.rlimits().iter().flatten() {
@@ -140,12 +153,15 @@ mod tests {
     fn what_is_not_carried_out_is_said() {
         assert!(checked(|_| ()).is_ok());
         type Change = fn(&mut Value);
-        let wrong: [(Change, &str); 7] = [
+        let wrong: [(Change, &str); 10] = [
             (|spec| spec["ociVersion"] = json!("2.0"), "ociVersion"),
             (|spec| spec["process"]["cwd"] = json!("tmp"), "cwd"),
             (|spec| spec["process"]["args"] = json!([]), "args"),
+            (|spec| spec["process"]["oomScoreAdj"] = json!(1001), "oomScoreAdj"),
             (|spec| spec["process"]["apparmorProfile"] = json!("x"), "apparmorProfile"),
             (|spec| spec["hostname"] = json!("x"), "hostname"),
+            (|spec| spec["mounts"] = json!([{ "destination": "/x", "options": ["rbind", "idmap"] }]), "id map"),
+            (|spec| spec["mounts"] = json!([{ "destination": "/x", "options": ["bind", "remount"] }]), "/x wants"),
             (|spec| spec["linux"]["mountLabel"] = json!("x"), "mountLabel"),
             (|spec| spec["linux"]["namespaces"] = json!([]), "mount namespace"),
         ];

@@ -5,9 +5,10 @@ use crate::sys::linux::capability::NAMES;
 use serde_json::{Value, json};
 
 /// Mount options that are understood; others go to the file system.
-const MOUNT_OPTIONS: &str = "async atime bind defaults dev diratime exec noatime nodev nodiratime noexec norelatime \
- nostrictatime nosuid private rbind rdev relatime rexec rnoatime rnodev rnoexec rnosuid ro rprivate rro rrw rshared rslave \
- rsuid runbindable rw shared slave strictatime suid sync tmpcopyup unbindable";
+const MOUNT_OPTIONS: &str = "acl async atime bind defaults dev diratime exec iversion loud noacl noatime nodev nodiratime \
+ noexec noiversion norelatime nostrictatime nosuid nosymfollow private ratime rbind rdev rdiratime relatime rexec rnoatime \
+ rnodev rnodiratime rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw rshared rslave \
+ rstrictatime rsuid rsymfollow runbindable rw shared silent slave strictatime suid symfollow tmpcopyup unbindable";
 
 /// The document that `features` prints.
 pub fn document() -> Value {

@@ -56,8 +56,10 @@ fn lists(seccomp: &LinuxSeccomp, known: &dyn Fn(&str) -> bool) -> Result<Vec<Lis
     }
     let flat = |rules: &Rules| rules.values().flatten().cloned().collect::<Vec<Value>>();
     let allow = json!("allow");
+    // Of two errors for one call the kernel gives that of the list loaded last; it has to be the first one named.
     let mut lists: Vec<List> = by_action
         .iter()
+        .rev()
         .filter(|(action, rules)| *action != allow && !rules.is_empty())
         .map(|(action, rules)| List { matched: action.clone(), others: allow.clone(), rules: flat(rules) })
         .collect();
@@ -163,8 +165,8 @@ mod tests {
         assert_eq!(
             actions,
             [
-                (json!({ "errno": 1 }), json!("allow")),
                 (json!("trap"), json!("allow")),
+                (json!({ "errno": 1 }), json!("allow")),
                 (json!("allow"), json!({ "errno": 38 }))
             ]
         );

@@ -6,6 +6,7 @@
 
 mod bundle;
 pub mod container;
+mod disks;
 pub mod features;
 mod filter;
 mod groups;

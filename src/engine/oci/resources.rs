@@ -1,5 +1,6 @@
 //! `linux.resources` as values for files of control groups (pure).
 
+use super::disks;
 use crate::model::{Failure, Result};
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
 
@@ -13,17 +14,17 @@ pub struct Setting {
     pub optional: bool,
 }
 
-struct Settings(Vec<Setting>);
+pub(super) struct Settings(Vec<Setting>);
 
 impl Settings {
-    fn set(&mut self, controller: &'static str, file: impl Into<String>, value: Option<impl ToString>) {
+    pub(super) fn set(&mut self, controller: &'static str, file: impl Into<String>, value: Option<impl ToString>) {
         if let Some(value) = value {
             let value = value.to_string();
             self.0.push(Setting { controller, file: file.into(), value, optional: false });
         }
     }
 
-    fn try_set(&mut self, controller: &'static str, file: impl Into<String>, value: Option<impl ToString>) {
+    pub(super) fn try_set(&mut self, controller: &'static str, file: impl Into<String>, value: Option<impl ToString>) {
         let before = self.0.len();
         self.set(controller, file, value);
         self.0[before..].iter_mut().for_each(|setting| setting.optional = true);
@@ -57,9 +58,7 @@ pub fn of_version_1(resources: &LinuxResources) -> Vec<Setting> {
         let file = format!("hugetlb.{}.limit_in_bytes", limit.page_size());
         settings.set("hugetlb", file, Some(limit.limit()));
     }
-    let weight = resources.block_io().as_ref().and_then(|io| io.weight()).filter(|weight| *weight != 0);
-    settings.try_set("blkio", "blkio.weight", weight);
-    throttles(resources, &mut settings);
+    disks::of_version_1(resources, &mut settings);
     if let Some(network) = resources.network() {
         settings.set("net_cls", "net_cls.classid", network.class_id());
         for priority in network.priorities().iter().flatten() {
@@ -68,21 +67,6 @@ pub fn of_version_1(resources: &LinuxResources) -> Vec<Setting> {
         }
     }
     settings.0
-}
-
-fn throttles(resources: &LinuxResources, settings: &mut Settings) {
-    let Some(io) = resources.block_io() else { return };
-    for (file, devices) in [
-        ("blkio.throttle.read_bps_device", io.throttle_read_bps_device()),
-        ("blkio.throttle.write_bps_device", io.throttle_write_bps_device()),
-        ("blkio.throttle.read_iops_device", io.throttle_read_iops_device()),
-        ("blkio.throttle.write_iops_device", io.throttle_write_iops_device()),
-    ] {
-        for device in devices.iter().flatten() {
-            let line = format!("{}:{} {}", device.major(), device.minor(), device.rate());
-            settings.set("blkio", file, Some(line));
-        }
-    }
 }
 
 /// Settings of version 2 (the kernel's documentation of cgroup-v2), in the order of writing.
@@ -120,8 +104,7 @@ pub fn of_version_2(resources: &LinuxResources) -> Result<Vec<Setting>> {
     for limit in resources.hugepage_limits().iter().flatten() {
         settings.set("hugetlb", format!("hugetlb.{}.max", limit.page_size()), Some(bytes(limit.limit())));
     }
-    let weight = resources.block_io().as_ref().and_then(|io| io.weight()).filter(|weight| *weight != 0);
-    settings.try_set("io", "io.weight", weight.map(|weight| 1 + (u64::from(weight).max(10) - 10) * 9_999 / 990));
+    disks::of_version_2(resources, &mut settings);
     for (file, value) in resources.unified().iter().flatten() {
         if file.contains('/') || !file.contains('.') {
             return Err(Failure::new(format!("`linux.resources.unified` names '{file}', which is no file of a group")));
@@ -195,6 +178,46 @@ mod tests {
             "devices": [{ "allow": false, "access": "rwm" }, { "allow": true, "type": "c", "major": 7, "access": "r" }]
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn disks_have_weights_and_rates() {
+        let rate = |rate: u64| json!([{ "major": 8, "minor": 0, "rate": rate }]);
+        let io: LinuxResources = serde_json::from_value(json!({ "blockIO": {
+            "weight": 500, "leafWeight": 300, "weightDevice": [{ "major": 8, "minor": 0, "weight": 10, "leafWeight": 20 }],
+            "throttleReadBpsDevice": rate(1), "throttleWriteBpsDevice": rate(2),
+            "throttleReadIOPSDevice": rate(3), "throttleWriteIOPSDevice": rate(4)
+        } }))
+        .unwrap();
+        let first = of_version_1(&io);
+        assert_eq!(
+            shown(&first),
+            [
+                "blkio.bfq.weight=500",
+                "blkio.weight=500",
+                "blkio.leaf_weight=300",
+                "blkio.bfq.weight_device=8:0 10",
+                "blkio.weight_device=8:0 10",
+                "blkio.leaf_weight_device=8:0 20",
+                "blkio.throttle.read_bps_device=8:0 1",
+                "blkio.throttle.write_bps_device=8:0 2",
+                "blkio.throttle.read_iops_device=8:0 3",
+                "blkio.throttle.write_iops_device=8:0 4"
+            ]
+        );
+        assert!(!first.iter().any(|setting| setting.optional && setting.file.contains("leaf")));
+        assert_eq!(
+            shown(&of_version_2(&io).unwrap()),
+            [
+                "io.bfq.weight=500",
+                "io.weight=4950",
+                "io.bfq.weight=8:0 10",
+                "io.max=8:0 rbps=1",
+                "io.max=8:0 wbps=2",
+                "io.max=8:0 riops=3",
+                "io.max=8:0 wiops=4"
+            ]
+        );
     }
 
     fn shown(settings: &[Setting]) -> Vec<String> {

@@ -66,6 +66,9 @@ impl Set {
         Ok(Set(bits))
     }
 
+    /// Only CAP_SYS_ADMIN.
+    pub const SYS_ADMIN: Set = Set(1 << 21);
+
     fn has(self, number: usize) -> bool {
         self.0 >> number & 1 == 1
     }
@@ -123,19 +126,34 @@ pub fn limit_bounding(sets: &Sets) -> Result<()> {
     Ok(())
 }
 
-/// Sets the thread's own sets. To be called after the user id changed.
+/// Sets the thread's own sets. To be called after the user id changed. What is in `spare` stays permitted if it is so
+/// now, for [`raise`]; programs executed from here do not get it.
 ///
 /// # Errors
 /// A set has more than is permitted now.
-pub fn apply(sets: &Sets) -> Result<()> {
+pub fn apply(sets: &Sets, spare: Set) -> Result<()> {
     clear_ambient();
-    let permitted = Set(sets.permitted.0 & get()?.permitted.0);
+    let held = get()?.permitted.0;
+    let permitted = Set(sets.permitted.0 & held);
     let inheritable = Set(sets.inheritable.0 & sets.bounding.0);
-    set(Set(sets.effective.0 & permitted.0), permitted, inheritable)?;
+    set(Set(sets.effective.0 & permitted.0), Set(permitted.0 | spare.0 & held), inheritable)?;
     for number in (0..NAMES.len()).filter(|n| sets.ambient.has(*n) && permitted.has(*n) && inheritable.has(*n)) {
         ambient(libc::PR_CAP_AMBIENT_RAISE, number);
     }
     Ok(())
+}
+
+/// Makes what is permitted of `wanted` effective.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn raise(wanted: Set) -> Result<()> {
+    let own = get()?;
+    let more = wanted.0 & own.permitted.0 & !own.effective.0;
+    if more == 0 {
+        return Ok(());
+    }
+    set(Set(own.effective.0 | more), own.permitted, own.inheritable)
 }
 
 /// Lets the permitted set survive a change from uid 0 to another (prctl(2), PR_SET_KEEPCAPS).
@@ -189,6 +207,6 @@ mod tests {
     fn names_become_bits() {
         assert_eq!(Set::of(["CAP_CHOWN", "CAP_SETFCAP"]).unwrap(), Set(1 | 1 << 31));
         assert!(Set::of(["CAP_NONSENSE"]).is_err());
-        assert_eq!(NAMES[21], "CAP_SYS_ADMIN");
+        assert_eq!(Set::of(["CAP_SYS_ADMIN"]).unwrap(), Set::SYS_ADMIN);
     }
 }

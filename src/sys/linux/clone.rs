@@ -84,12 +84,12 @@ pub fn leave_into(namespaces: Namespaces) -> Result<()> {
     unshare(namespaces.flags()).trying(|| "cannot make new namespaces")
 }
 
-/// Enters one namespace by its descriptor.
+/// Enters a namespace by its descriptor, if it is of the one kind in `only`.
 ///
 /// # Errors
-/// As setns(2).
-pub fn enter(namespace: impl AsFd) -> Result<()> {
-    setns(namespace, CloneFlags::empty()).trying(|| "cannot enter a namespace")
+/// As setns(2); it is of another kind.
+pub fn enter_one(namespace: impl AsFd, only: Namespaces) -> Result<()> {
+    setns(namespace, only.flags()).trying(|| "cannot enter a namespace")
 }
 
 /// Enters namespaces of the process behind `pidfd` in one step (kernel 5.8).

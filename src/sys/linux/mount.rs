@@ -17,6 +17,8 @@ pub struct Attributes {
     pub no_exec: bool,
     pub access_time: AccessTime,
     pub no_folder_access_time: bool,
+    /// Symbolic links on it lead nowhere (kernel 5.14).
+    pub no_symlinks: bool,
 }
 
 /// When reading a file counts as a use of it (mount(8)).
@@ -38,6 +40,7 @@ impl Attributes {
             (self.no_dev, libc::MOUNT_ATTR_NODEV),
             (self.no_exec, libc::MOUNT_ATTR_NOEXEC),
             (self.no_folder_access_time, libc::MOUNT_ATTR_NODIRATIME),
+            (self.no_symlinks, libc::MOUNT_ATTR_NOSYMFOLLOW),
         ];
         let flags: u64 = pairs.iter().filter(|(wanted, _)| *wanted).map(|(_, bit)| *bit).sum();
         flags

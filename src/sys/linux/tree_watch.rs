@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Something was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,9 @@ const WATCHED: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR)
     .union(AddWatchFlags::IN_DONT_FOLLOW);
+
+/// What comes so soon after an event is read in one go: to wake for each of many costs more than all else about them.
+const GATHER: Duration = Duration::from_millis(1);
 
 impl TreeWatch {
     /// Whether folders below a watched one have to be added one by one.
@@ -108,6 +112,7 @@ impl Inner {
                     on_seen(Seen::Path { path, whole: event.mask.intersects(came) });
                 }
             }
+            std::thread::sleep(GATHER);
         }
     }
 }
@@ -121,7 +126,6 @@ pub fn is_limit(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     #[test]
     fn changes_are_heard_of_under_the_newest_path() {
