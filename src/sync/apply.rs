@@ -310,7 +310,7 @@ fn change_mode(parent: &Folder, name: &[u8], known: &File, stamp: &Stamp, mode: 
 }
 
 /// Whether what stands there looks, the time of its last change included, as when it was read.
-fn is_as_stamped(parent: &Folder, name: &[u8], known: &Node) -> bool {
+pub(super) fn is_as_stamped(parent: &Folder, name: &[u8], known: &Node) -> bool {
     parent.look(name).ok().flatten().is_some_and(|facts| is_stamped(&facts, known))
 }
 
@@ -332,6 +332,10 @@ fn looks_same(facts: &Facts, known: &Node) -> bool {
 /// the time of the last change, so that cannot be asked any more.
 fn is_same(folder: &Folder, name: &[u8], known: &Node, strict: bool) -> bool {
     let Ok(Some(facts)) = folder.look(name) else { return false };
+    // Not read to its end only to see that it is longer.
+    if matches!(known, Node::File(file, _) if file.size_bytes != facts.size_bytes) {
+        return false;
+    }
     match known {
         Node::Link(target) => facts.sort == Sort::Link && folder.read_link(name).is_ok_and(|now| *now == **target),
         Node::File(..) if strict && looks_same(&facts, known) => true,

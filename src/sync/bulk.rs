@@ -30,6 +30,8 @@ pub(super) struct Bulk {
     have: Option<u64>,
     /// Up to where it is known what comes from where; none: all that is left is sent.
     planned_bytes: u64,
+    /// Of the file that is replaced, if what is new is worth finding.
+    old_bytes: Option<u64>,
     delta: Option<Delta>,
     written_bytes: u64,
     /// Parts that nobody was asked for yet.
@@ -44,10 +46,22 @@ pub(super) struct Bulk {
 }
 
 impl Bulk {
-    fn new(to: Side, size_bytes: u64, delta: Option<Delta>) -> Bulk {
+    fn new(to: Side, size_bytes: u64, old_bytes: Option<u64>) -> Bulk {
         let (parts, asked) = (VecDeque::new(), VecDeque::new());
-        let (have, planned_bytes, written_bytes, told, asked_bytes, sent_bytes) = (None, 0, 0, 0, 0, 0);
-        Bulk { to, size_bytes, have, planned_bytes, delta, written_bytes, parts, asked, told, asked_bytes, sent_bytes }
+        Bulk {
+            to,
+            size_bytes,
+            have: None,
+            planned_bytes: 0,
+            old_bytes,
+            delta: None,
+            written_bytes: 0,
+            parts,
+            asked,
+            told: 0,
+            asked_bytes: 0,
+            sent_bytes: 0,
+        }
     }
 
     fn plan(&mut self, have: u64) {
@@ -121,16 +135,11 @@ impl Controller {
             let Some(file) = content_of(&step).copied() else { continue };
             let ticket = self.ticket();
             let size_bytes = file.size_bytes;
-            self.ask(to, Ask::Begin { ticket, hash: file.hash, size_bytes });
+            let own = self.own_copy(to, &step);
+            self.ask(to, Ask::Begin { ticket, hash: file.hash, size_bytes, own });
             // What was put together wrongly once is sent whole.
             let old = old_bytes(&step, size_bytes).filter(|_| !self.not_own.contains(&step.path));
-            if old.is_some() {
-                for side in [to, to.other()] {
-                    let (path, average_bytes) = (step.path.clone(), average_bytes(size_bytes));
-                    self.ask(side, Ask::Cut { ticket, path, average_bytes });
-                }
-            }
-            self.bulk.insert(ticket, Bulk::new(to, size_bytes, old.map(|old| Delta::new(old, size_bytes))));
+            self.bulk.insert(ticket, Bulk::new(to, size_bytes, old));
             self.fly(ticket, Flight { to, step, bytes: 0, doing: false, alone: false });
         }
     }
@@ -140,6 +149,16 @@ impl Controller {
         if let Some(bulk) = self.bulk.get_mut(&ticket) {
             let have = have.min(bulk.size_bytes);
             (bulk.have, bulk.planned_bytes, bulk.written_bytes) = (Some(have), have, have);
+            let (to, size_bytes) = (bulk.to, bulk.size_bytes);
+            if let Some(old_bytes) = bulk.old_bytes.filter(|_| have < size_bytes)
+                && let Some(path) = self.flights.get(&ticket).map(|flight| flight.step.path.clone())
+            {
+                bulk.delta = Some(Delta::new(old_bytes, size_bytes));
+                let average_bytes = average_bytes(size_bytes);
+                for (side, size_bytes) in [(to, old_bytes), (to.other(), size_bytes)] {
+                    self.ask(side, Ask::Cut { ticket, path: path.clone(), size_bytes, average_bytes });
+                }
+            }
             self.go_on(ticket);
         }
     }

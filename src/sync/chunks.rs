@@ -1,7 +1,6 @@
 //! Cuts a large file where its content says so (FastCDC), so that what moved within it is found again.
 
 use super::tree::Hash;
-use crate::sys::folder::facts_of;
 use fastcdc::v2020::FastCDC;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -33,6 +32,7 @@ pub struct Chunk {
 pub struct Cutting {
     file: File,
     at: u64,
+    size_bytes: u64,
     average_bytes: u32,
 }
 
@@ -48,10 +48,10 @@ pub fn shortest_bytes(average_bytes: u32) -> u32 {
 }
 
 impl Cutting {
-    /// Begins with `file`. Averages that nobody would choose become ones that are possible.
-    pub fn new(file: File, average_bytes: u32) -> Cutting {
+    /// Begins with the first `size_bytes` of `file`. Averages that nobody would choose become ones that are possible.
+    pub fn new(file: File, size_bytes: u64, average_bytes: u32) -> Cutting {
         let average_bytes = average_bytes.clamp(SMALLEST_AVERAGE_BYTES, LARGEST_AVERAGE_BYTES).next_power_of_two();
-        Cutting { file, at: 0, average_bytes }
+        Cutting { file, at: 0, size_bytes, average_bytes }
     }
 
     /// The next chunks, and whether they are the last.
@@ -62,10 +62,10 @@ impl Cutting {
         let (average, longest) = (self.average_bytes as usize, (self.average_bytes * LONGEST) as usize);
         let shortest = shortest_bytes(self.average_bytes) as usize;
         let mut slice = Vec::with_capacity((SLICE_BYTES as usize).max(2 * longest));
-        let wanted = slice.capacity() as u64;
+        let wanted = (slice.capacity() as u64).min(self.size_bytes.saturating_sub(self.at));
         self.file.seek(SeekFrom::Start(self.at))?;
         (&mut self.file).take(wanted).read_to_end(&mut slice)?;
-        let at_end = (slice.len() as u64) < wanted || self.at + wanted == facts_of(&self.file)?.size_bytes;
+        let at_end = (slice.len() as u64) < wanted || self.at + wanted >= self.size_bytes;
         let mut chunks = Vec::new();
         for found in FastCDC::new(&slice, shortest, average, longest) {
             let end = found.offset + found.length;
@@ -87,11 +87,15 @@ mod tests {
     use super::*;
     use crate::sync::tests::noise;
     use std::collections::HashSet;
+    use std::io::Write;
 
     fn cut(content: &[u8]) -> Vec<Chunk> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("x"), content).unwrap();
-        let mut cutting = Cutting::new(File::open(folder.path().join("x")).unwrap(), average_bytes(0));
+        let file = File::options().append(true).read(true).open(folder.path().join("x")).unwrap();
+        let mut cutting = Cutting::new(file.try_clone().unwrap(), content.len() as u64, average_bytes(0));
+        // It grows meanwhile.
+        (&file).write_all(b"more").unwrap();
         let mut all = Vec::new();
         loop {
             let (chunks, last) = cutting.next().unwrap();

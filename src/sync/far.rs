@@ -1,18 +1,15 @@
 //! The far side of a session: a replica behind a stream.
 
+use super::lanes::tells;
 use super::life::Life;
 use super::message::{Ask, Hello, PROTOCOL, Tell};
 use super::replica::{Owner, Replica};
 use super::wire::{Pace, receive, send};
-use super::worker::{Work, Worker};
+use super::worker::{EndsWork, Work, Worker};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::fs::make_folder;
 use crate::sys::stream::Stream;
 use std::path::PathBuf;
-use tokio::sync::mpsc;
-
-/// Messages that wait for the stream.
-const TELLS_WAITING: usize = 16;
 
 /// Keeps the tree at `root` equal to that of whoever is at the other end, until the stream ends. `state` belongs to this
 /// tree alone and should be on the same file system, outside of it. What is made belongs to `owner`, which only root
@@ -29,15 +26,16 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
     let rules = Replica::rules(&root, &state).unwrap_or_default();
     send(&mut stream, &Hello { protocol: PROTOCOL, ignore: Vec::new(), replica, life: life.id, rules }, false).await?;
     check_protocol(&theirs)?;
-    let (tells, mut told) = mpsc::channel::<Tell>(TELLS_WAITING);
+    let (tells, mut told) = tells();
     let (asks, work) = std::sync::mpsc::channel::<Work>();
-    let (wake, end) = (asks.clone(), asks.clone());
+    // However this ends: the watch has a sender too, so that the thread has to be told.
+    let (wake, end) = (asks.clone(), EndsWork(asks.clone()));
     let ignore = theirs.ignore;
     let working = tokio::task::spawn_blocking(move || -> Result<()> {
         match Replica::open(&root, &state, &ignore, owner) {
             Ok(replica) => Worker::new(replica, life, tells, wake).run(work),
             Err(failure) => {
-                let _ = tells.blocking_send(Tell::Lost { reason: failure.chain().join(": ") });
+                let _ = tells.tell(Tell::Lost { reason: failure.chain().join(": ") });
                 return Err(failure);
             }
         }
@@ -55,7 +53,7 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
     };
     let writing = async {
         let mut pace = Pace::default();
-        while let Some(tell) = told.recv().await {
+        while let Some(tell) = told.next().await {
             pace.send(&mut to, &tell).await?;
         }
         Ok(())
@@ -65,8 +63,7 @@ pub async fn serve(mut stream: Stream, root: PathBuf, state: PathBuf, owner: Opt
         end = writing => end,
     };
     drop(told);
-    // The watch has a sender too, so that the end has to be said.
-    let _ = end.send(Work::End);
+    drop(end);
     let worked = working.await.trying(|| "file sync broke off")?;
     piped.and(worked)
 }

@@ -60,6 +60,16 @@ pub fn is_git_folder(path: &TreePath) -> bool {
     path.split().is_some_and(|(_, name)| is_git(name))
 }
 
+/// Whether the path is git's folder, or in it.
+pub fn is_inside(path: &TreePath) -> bool {
+    path.parts().any(is_git)
+}
+
+/// Whether git gives a file this name while it writes it (`tmp_pack_…`, `tmp_obj_…`).
+pub fn is_temporary(path: &TreePath) -> bool {
+    path.split().is_some_and(|(_, name)| name.starts_with(b"tmp_"))
+}
+
 /// Whether git may find its folder under this name.
 fn is_git(name: &[u8]) -> bool {
     is_alike(name, FOLDER)

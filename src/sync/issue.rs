@@ -14,6 +14,10 @@ pub(super) const LARGE_FILE_BYTES: u64 = 256 << 10;
 const BATCH_BYTES: u64 = 256 << 10;
 /// What a step takes beside its content.
 const STEP_BYTES: u64 = 200;
+/// Larger files are copied by their receiver in slices too.
+const COPIED_AT_ONCE_BYTES: u64 = 1 << 20;
+/// Copying one of its own files takes the receiver about as long as receiving this part of it.
+const COPY_SHARE: u64 = 8;
 
 /// Messages being filled for one side.
 #[derive(Default)]
@@ -42,7 +46,8 @@ impl Controller {
         while self.flight_bytes < MOST_FLIGHT_BYTES {
             let Some((to, step)) = self.queue.pop_front() else { break };
             let own = self.own_copy(to, &step);
-            let content = content_of(&step).copied().filter(|_| own.is_none());
+            let file = content_of(&step).copied();
+            let content = file.filter(|file| own.is_none() || file.size_bytes > COPIED_AT_ONCE_BYTES);
             if content.is_some_and(|file| file.size_bytes > LARGE_FILE_BYTES) {
                 self.large.push_back((to, step));
                 continue;
@@ -51,7 +56,9 @@ impl Controller {
             // What is asked for goes to the side that has the content, what is done to the one that is changed.
             let side = if content.is_some() { to.other() } else { to };
             let batch = if side == Side::Here { &mut here } else { &mut there };
-            let bytes = STEP_BYTES + step.path.as_bytes().len() as u64 + content.map_or(0, |file| file.size_bytes);
+            let share = if content.is_some() { 1 } else { COPY_SHARE };
+            let content_bytes = file.map_or(0, |file| file.size_bytes / share);
+            let bytes = STEP_BYTES + step.path.as_bytes().len() as u64 + content_bytes;
             batch.bytes += bytes;
             match content {
                 Some(file) => batch.reads.push(ReadFile {

@@ -1,13 +1,14 @@
 //! The connection to the far replica: greets it, then carries asks and tells.
 
 use super::far::check_protocol;
+use super::lanes::{Asked, Asks, asks};
 use super::life::LifeId;
-use super::message::{Ask, Hello, PROTOCOL, Tell};
+use super::message::{Hello, PROTOCOL, Tell};
 use super::names::Rules;
 use super::wire::{Pace, receive, send};
 use crate::model::{Failure, Result};
 use crate::sys::stream::Stream;
-use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::oneshot;
 
 /// Tells that wait for the controller: what is in flight is bounded by it, so this only evens out.
@@ -15,7 +16,7 @@ const TELLS_WAITING: usize = 64;
 
 /// A replica that can be spoken to.
 pub struct Link {
-    pub asks: UnboundedSender<Ask>,
+    pub asks: Asks,
     pub tells: Receiver<Tell>,
     /// Why it broke, once it has.
     pub why: oneshot::Receiver<String>,
@@ -38,19 +39,14 @@ pub async fn connect(mut stream: Stream, ignore: Vec<String>) -> Result<Link> {
         return Err(Failure::new("the other side of file sync hung up"));
     };
     check_protocol(&theirs)?;
-    let (asks, asked) = mpsc::unbounded_channel();
+    let (asks, asked) = asks();
     let (tells, told) = mpsc::channel(TELLS_WAITING);
     let (broke, why) = oneshot::channel();
     tokio::spawn(carry(stream, asked, tells, broke));
     Ok(Link { asks, tells: told, why, replica: theirs.replica, life: theirs.life, rules: theirs.rules })
 }
 
-async fn carry(
-    stream: Stream,
-    mut asked: UnboundedReceiver<Ask>,
-    tells: mpsc::Sender<Tell>,
-    broke: oneshot::Sender<String>,
-) {
+async fn carry(stream: Stream, mut asked: Asked, tells: mpsc::Sender<Tell>, broke: oneshot::Sender<String>) {
     let (mut from, mut to) = tokio::io::split(stream);
     let reading = async {
         while let Some(tell) = receive::<Tell>(&mut from).await? {
@@ -62,7 +58,7 @@ async fn carry(
     };
     let writing = async {
         let mut pace = Pace::default();
-        while let Some(ask) = asked.recv().await {
+        while let Some(ask) = asked.next().await {
             pace.send(&mut to, &ask).await?;
         }
         Ok(())

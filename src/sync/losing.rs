@@ -4,8 +4,19 @@ use super::controller::{Controller, FIRST_WAIT, LONGEST_WAIT, LOOK_FOR_ROOT};
 use super::link::Link;
 use super::message::{Ask, Ticket};
 use super::reconcile::Side;
+use super::worker::Work;
 use crate::model::Result;
 use tokio::time::Instant;
+
+impl Drop for Controller {
+    /// A controller that is dropped on its way, with its runtime, ends the thread on this side too, or the runtime would
+    /// wait for it for ever.
+    fn drop(&mut self) {
+        if let Some(asks) = self.asks_here.take() {
+            let _ = asks.send(Work::End);
+        }
+    }
+}
 
 impl Controller {
     pub(super) fn connected(&mut self, result: Result<Link>) {

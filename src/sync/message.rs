@@ -9,7 +9,7 @@ use super::tree::{Change, Hash, Leaf};
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older program would misread.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// What stands first on the stream, from each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,14 +39,15 @@ pub enum Ask {
     ReadPiece { ticket: Ticket, path: TreePath, offset: u64, length: u32 },
     /// Steps, to be done in order.
     Do(Vec<Order>),
-    /// A large file is going to come in pieces: how much of it is here already?
-    Begin { ticket: Ticket, hash: Hash, size_bytes: u64 },
+    /// A large file is going to come in pieces: how much of it is here already? A file of that content may be at `own`,
+    /// or have been there a moment ago.
+    Begin { ticket: Ticket, hash: Hash, size_bytes: u64, own: Option<TreePath> },
     /// The next piece.
     Piece { ticket: Ticket, data: Blob },
     /// The next piece is in a file of the receiver's own tree.
     Copy { ticket: Ticket, path: TreePath, offset: u64, length: u64 },
-    /// Of which chunks does this file consist?
-    Cut { ticket: Ticket, path: TreePath, average_bytes: u32 },
+    /// Of which chunks do the first so many bytes of this file consist?
+    Cut { ticket: Ticket, path: TreePath, size_bytes: u64, average_bytes: u32 },
     /// It will not be finished now; what came may be of use later, or not.
     Abandon { ticket: Ticket, keep: bool },
     /// Look at everything that changed until now, tell it, then answer.

@@ -5,6 +5,7 @@
 //! is spoken to over a stream (`far`), in the same words (`message`) as the one in this process.
 
 mod apply;
+mod background;
 mod bulk;
 mod chunks;
 mod commands;
@@ -18,6 +19,7 @@ mod guard;
 mod hearing;
 mod holes;
 mod issue;
+mod lanes;
 mod life;
 mod link;
 mod losing;
@@ -28,6 +30,7 @@ mod one_way;
 mod path;
 mod patterns;
 mod planning;
+mod reading;
 mod reconcile;
 mod replica;
 mod scan;
@@ -39,10 +42,12 @@ mod torn;
 mod trash;
 mod tree;
 mod undo;
+mod unread;
 mod unsettled;
 pub mod version;
 mod watch;
 mod wire;
+mod withheld;
 mod worker;
 
 pub use replica::Owner;

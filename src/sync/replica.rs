@@ -3,17 +3,16 @@
 use super::names::Rules;
 use super::path::TreePath;
 use super::patterns::{OWN, Patterns};
-use super::scan::Scanner;
+use super::scan::{Scanner, Unread, is_out_of_descriptors, is_unchanged, nanoseconds_now};
 use super::trash::Trash;
-use super::tree::{Change, Hash, Leaf, Node, differences};
+use super::tree::{Apart, Change, Hash, Leaf, Node, differences};
 use crate::model::{Failure, Result, Trying};
-use crate::sys::folder::{Facts, Folder};
+use crate::sys::folder::{Facts, Folder, Sort};
 use crate::sys::fs::{make_folder, random_bytes, read_if_exists, real_path, write_atomically};
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A lock of git that is older is one that was left behind.
 const FRESH_LOCK_NANOSECONDS: i64 = 60_000_000_000;
@@ -47,6 +46,8 @@ pub struct Replica {
     /// The folder worked in last: steps come sorted.
     pub(super) near: Option<(TreePath, Arc<Folder>)>,
     pub(super) notes: Vec<String>,
+    /// Large files that have to be read.
+    pub(super) unread: Unread,
 }
 
 impl Replica {
@@ -86,6 +87,7 @@ impl Replica {
             staged: 0,
             near: None,
             notes: Vec::new(),
+            unread: Unread::default(),
         })
     }
 
@@ -123,7 +125,7 @@ impl Replica {
     pub fn scan(&mut self, on_folder: &(dyn Fn(&TreePath) + Sync)) -> Result<Vec<Change>> {
         let what = || format!("cannot read {}", self.root_path.display());
         let root = self.root.again().trying(what)?;
-        let scanner = Scanner { patterns: &self.patterns, rules: self.rules, device: self.device, on_folder };
+        let scanner = self.scanner(on_folder);
         let new = scanner.read_all(root, &TreePath::root(), Some(&self.tree)).trying(what)?;
         self.forget_near();
         let mut changes = Vec::new();
@@ -155,7 +157,8 @@ impl Replica {
         }
         let old = self.tree.get(path);
         let stands = !self.rules.folds() || is_listed(&mut self.listed, self.rules, &parent, &handle, name)?;
-        let scanner = Scanner { patterns: &self.patterns, rules: self.rules, device: self.device, on_folder };
+        let (patterns, unread) = (&self.patterns, &self.unread);
+        let scanner = Scanner { patterns, rules: self.rules, device: self.device, on_folder, unread };
         let mut new = if stands { scanner.read_one(&handle, path, name, old)? } else { None };
         if new.as_ref().is_some_and(Node::is_folder) {
             match old {
@@ -170,9 +173,21 @@ impl Replica {
                 },
             }
         }
+        self.take_in(path, new, || handle.look(name), into)
+    }
+
+    /// Takes in what was found at a path.
+    fn take_in(
+        &mut self,
+        path: &TreePath,
+        new: Option<Node>,
+        look: impl FnOnce() -> io::Result<Option<Facts>>,
+        into: &mut Vec<Change>,
+    ) -> io::Result<()> {
+        let old = self.tree.get(path);
         differences(path, old, new.as_ref(), into);
         let edited = matches!((old, &new), (Some(old @ Node::File(..)), Some(new @ Node::File(..))) if old != new);
-        let twins = if edited { twins(&self.tree, path, handle.look(name)?) } else { Vec::new() };
+        let twins = if edited { twins(&self.tree, path, look()?) } else { Vec::new() };
         self.tree.set(path, new);
         for twin in twins {
             self.refresh_twin(&twin, into)?;
@@ -180,12 +195,48 @@ impl Replica {
         Ok(())
     }
 
+    /// Opens a file that has to be read. `None`: it is as it was read last, or is no such file any more; whoever asks
+    /// should refresh it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn open_unread(&mut self, path: &TreePath) -> io::Result<Option<std::fs::File>> {
+        let Some((parent, name)) = path.split() else { return Ok(None) };
+        let Ok(handle) = self.walk(&parent) else { return Ok(None) };
+        let Some(facts) = handle.look(name)? else { return Ok(None) };
+        let known = matches!(self.tree.get(path), Some(Node::File(file, stamp)) if is_unchanged(file, stamp, &facts));
+        if known || facts.sort != Sort::File || !self.tree.get(&parent).is_some_and(Node::is_folder) {
+            return Ok(None);
+        }
+        match handle.read(name) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is_out_of_descriptors(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes in that a file cannot be told.
+    pub(super) fn was_not_read(&mut self, path: &TreePath, why: Apart, into: &mut Vec<Change>) {
+        let known = path.split().is_some_and(|(parent, _)| self.tree.get(&parent).is_some_and(Node::is_folder));
+        if known {
+            let _ = self.take_in(path, Some(Node::Apart(why)), || Ok(None), into);
+        }
+    }
+
+    /// Takes in what was read of a file while it was open. Returns whether it still stands there.
+    pub(super) fn was_read(&mut self, path: &TreePath, node: Node, read: &Facts, into: &mut Vec<Change>) -> bool {
+        let Some((parent, name)) = path.split() else { return false };
+        let Ok(Some(facts)) = self.walk(&parent).and_then(|folder| folder.look(name)) else { return false };
+        let stands = facts.inode == read.inode && self.tree.get(&parent).is_some_and(Node::is_folder);
+        stands && self.take_in(path, Some(node), || Ok(Some(facts)), into).is_ok()
+    }
+
     /// Looks again at another name of a file that was edited: nothing is heard of it.
     fn refresh_twin(&mut self, path: &TreePath, into: &mut Vec<Change>) -> io::Result<()> {
         let Some((parent, name)) = path.split() else { return Ok(()) };
         // What went away meanwhile is heard of.
         let Ok(handle) = self.walk(&parent) else { return Ok(()) };
-        let scanner = Scanner { patterns: &self.patterns, rules: self.rules, device: self.device, on_folder: &|_| {} };
+        let scanner = self.scanner(&|_| {});
         let old = self.tree.get(path);
         if let Some(new @ Node::File(..)) = scanner.read_one(&handle, path, name, old)? {
             differences(path, old, Some(&new), into);
@@ -194,11 +245,15 @@ impl Replica {
         Ok(())
     }
 
+    fn scanner<'a>(&'a self, on_folder: &'a (dyn Fn(&TreePath) + Sync)) -> Scanner<'a> {
+        let (patterns, unread) = (&self.patterns, &self.unread);
+        Scanner { patterns, rules: self.rules, device: self.device, on_folder, unread }
+    }
+
     /// Whether git is changing files right now: it holds its lock, and not since an accident long ago.
     pub fn is_git_busy(&self) -> bool {
         let lock = self.root.enter(b".git").and_then(|git| git.look(b"index.lock")).ok().flatten();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
-        lock.is_some_and(|facts| now.saturating_sub(facts.modified_nanoseconds) < FRESH_LOCK_NANOSECONDS)
+        lock.is_some_and(|facts| nanoseconds_now().saturating_sub(facts.modified_nanoseconds) < FRESH_LOCK_NANOSECONDS)
     }
 
     /// Opens a folder of the tree, name by name.

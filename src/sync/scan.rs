@@ -4,10 +4,11 @@
 use super::names::Rules;
 use super::path::TreePath;
 use super::patterns::Patterns;
+use super::reading::SLICED_FROM_BYTES;
 use super::tree::{Apart, File, Folder, Hash, Name, Node, Stamp};
 use crate::sys::folder::{self, Facts, Sort};
 use std::io::{self, ErrorKind, Read};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A file written less than this before it was read may be written again without looking different: clocks of file
@@ -29,6 +30,22 @@ pub struct Scanner<'a> {
     pub device: u64,
     /// Called for each folder before it is read.
     pub on_folder: &'a (dyn Fn(&TreePath) + Sync),
+    /// Large files that are not read here, or could not be.
+    pub unread: &'a Unread,
+}
+
+/// What becomes of a large file that has to be read.
+#[derive(Default)]
+pub struct Unread {
+    /// It is read in slices by somebody else; until then it counts as what it was.
+    pub defers: bool,
+    pub paths: Mutex<Vec<TreePath>>,
+}
+
+impl Unread {
+    fn add(&self, path: &TreePath) {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+    }
 }
 
 /// A folder that waits to be read.
@@ -177,18 +194,39 @@ impl Scanner<'_> {
                 Some(Node::File(file, stamp)) if is_unchanged(file, stamp, &facts) => {
                     Some(Node::File(File { mode: facts.mode, ..*file }, *stamp))
                 }
-                _ => read_file(handle, name)?,
+                old if facts.size_bytes >= SLICED_FROM_BYTES => self.read_large(handle, path, name, old)?,
+                _ => read_file(handle, name, READS)?,
             },
         })
     }
+
+    fn read_large(
+        &self,
+        handle: &folder::Folder,
+        path: &TreePath,
+        name: &[u8],
+        old: Option<&Node>,
+    ) -> io::Result<Option<Node>> {
+        if self.unread.defers {
+            self.unread.add(path);
+            return Ok(old.filter(|old| matches!(old, Node::File(..) | Node::Apart(_))).cloned());
+        }
+        // Once: one that changes is read in slices as soon as all of the tree was told.
+        let read = read_file(handle, name, 1)?;
+        if read == Some(Node::Apart(Apart::Busy)) {
+            self.unread.add(path);
+        }
+        Ok(read)
+    }
 }
 
-fn is_out_of_descriptors(error: &io::Error) -> bool {
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     // ENFILE and EMFILE of every Unix.
     matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-fn is_unchanged(file: &File, stamp: &Stamp, facts: &Facts) -> bool {
+/// Whether a file is, to all appearance, what it was when it was read.
+pub fn is_unchanged(file: &File, stamp: &Stamp, facts: &Facts) -> bool {
     stamp.changed_nanoseconds == facts.changed_nanoseconds
         && stamp.inode == facts.inode
         && file.size_bytes == facts.size_bytes
@@ -196,8 +234,9 @@ fn is_unchanged(file: &File, stamp: &Stamp, facts: &Facts) -> bool {
 }
 
 /// Reads a file to the end until it was the same before and after.
-fn read_file(handle: &folder::Folder, name: &[u8]) -> io::Result<Option<Node>> {
-    for _ in 0..READS {
+fn read_file(handle: &folder::Folder, name: &[u8], reads: usize) -> io::Result<Option<Node>> {
+    for _ in 0..reads {
+        let began = nanoseconds_now();
         let mut file = match handle.read(name) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -210,19 +249,28 @@ fn read_file(handle: &folder::Folder, name: &[u8]) -> io::Result<Option<Node>> {
         }
         let Ok(hash) = hash_of(&mut file) else { return Ok(Some(Node::Apart(Apart::Unreadable))) };
         if folder::facts_of(&file).is_ok_and(|after| after == before) {
-            return Ok(Some(node_of(hash, &before)));
+            return Ok(Some(node_read(hash, &before, began)));
         }
     }
     Ok(Some(Node::Apart(Apart::Busy)))
 }
 
-/// A file that was read whole while it looked like `facts`.
+/// The time, in nanoseconds since 1970.
+pub fn nanoseconds_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
+}
+
+/// A file of this content that looks like `facts` now.
 pub fn node_of(hash: Hash, facts: &Facts) -> Node {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+    node_read(hash, facts, nanoseconds_now())
+}
+
+/// A file that looked like `facts` from when its reading began (nanoseconds since 1970) to when it ended.
+pub fn node_read(hash: Hash, facts: &Facts, began_nanoseconds: i64) -> Node {
     // Whoever writes to it makes it young, so an old file that is written to later is told by its time.
     let window =
         if facts.modified_nanoseconds % 1_000_000_000 == 0 { RACY_SECONDS_NANOSECONDS } else { RACY_NANOSECONDS };
-    let racy = now.saturating_sub(facts.modified_nanoseconds).abs() < window;
+    let racy = began_nanoseconds.saturating_sub(facts.modified_nanoseconds).abs() < window;
     let file =
         File { hash, size_bytes: facts.size_bytes, mode: facts.mode, modified_nanoseconds: facts.modified_nanoseconds };
     let changed_nanoseconds = if racy { 0 } else { facts.changed_nanoseconds };

@@ -3,12 +3,12 @@
 use super::life::{Life, LifeId};
 use super::message::{Tell, Ticket};
 use super::replica::Replica;
+use super::scan::nanoseconds_now;
 use super::store::{KeptTree, load, save};
 use super::tree::Node;
 use super::worker::{Told, Work, Worker};
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The name of the file with the tree as it was last read.
 const SEEN: &str = "seen";
@@ -80,8 +80,4 @@ impl Worker {
         self.on_disk_nanoseconds = nanoseconds;
         self.tell(Tell::Settled { ticket })
     }
-}
-
-fn nanoseconds_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }

@@ -8,7 +8,7 @@ use super::replica::Replica;
 use super::tree::{File, Hash, Leaf, Node};
 use crate::sys::folder::{Facts, Sort, facts_of, set_mode};
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// A file that lies ready in the stage.
 #[derive(Debug)]
@@ -29,7 +29,20 @@ pub struct Growing {
     size_bytes: u64,
 }
 
+/// What of a large file is here from before, being taken up slice by slice.
+#[derive(Debug)]
+pub struct Filling {
+    growing: Growing,
+    /// Of what arrived earlier, still to be hashed.
+    left_bytes: u64,
+    /// A file of the same content on this side.
+    own: Option<fs::File>,
+    took_own: bool,
+}
+
 const COPY_BYTES: usize = 1 << 18;
+/// Other work waits for no longer than this takes.
+const SLICE_BYTES: u64 = 1 << 20;
 
 impl Replica {
     /// Lays a new file or link ready in the stage.
@@ -81,15 +94,8 @@ impl Replica {
 
     /// Copies a file of the same content that this side has in its tree, or had a moment ago.
     fn copy_own(&mut self, name: &[u8], path: &TreePath, wanted: &File) -> Result<fs::File, Not> {
-        let known = self.tree.get(path).cloned();
-        let from = match (known, path.split()) {
-            (Some(Node::File(file, _)), Some((parent, own))) if file.hash == wanted.hash => {
-                let open = self.walk(&parent).and_then(|folder| folder.read(own)).ok();
-                open.filter(|open| facts_of(open).is_ok_and(|facts| facts.sort == Sort::File))
-            }
-            _ => None,
-        };
-        let Some(mut from) = from.or_else(|| self.trash.find(&wanted.hash)) else { return Err(Not::NeedsContent) };
+        let from = self.find_own(path, &wanted.hash).or_else(|| self.trash.find(&wanted.hash));
+        let Some(mut from) = from else { return Err(Not::NeedsContent) };
         let mut to = self.stage.create(name)?;
         let mut hasher = blake3::Hasher::new();
         copy_hashing(&mut from, &mut holes::Holed(&mut to), u64::MAX, &mut hasher)?;
@@ -106,7 +112,7 @@ impl Replica {
     ///
     /// # Errors
     /// The stage cannot be written.
-    pub fn begin(&mut self, hash: Hash, size_bytes: u64, beside: bool) -> io::Result<Growing> {
+    pub fn begin(&mut self, hash: Hash, size_bytes: u64, own: Option<&TreePath>, beside: bool) -> io::Result<Filling> {
         let name = match beside {
             true => {
                 self.staged += 1;
@@ -115,24 +121,31 @@ impl Replica {
             false => format!("{}.part", blake3::Hash::from_bytes(hash).to_hex()),
         };
         let name = name.into_bytes();
-        let mut file = self.stage.create_or_open(&name)?;
+        let file = self.stage.create_or_open(&name)?;
         let mut have = facts_of(&file)?.size_bytes;
         if have > size_bytes {
             file.set_len(0)?;
             have = 0;
         }
-        let mut hasher = blake3::Hasher::new();
-        copy_hashing(&mut file, &mut io::sink(), have, &mut hasher)?;
-        Ok(Growing { file, name, hash, hasher, have_bytes: have, size_bytes })
+        let own = own.and_then(|path| self.find_own(path, &hash)).or_else(|| self.trash.find(&hash));
+        let growing = Growing { file, name, hash, hasher: blake3::Hasher::new(), have_bytes: 0, size_bytes };
+        Ok(Filling { growing, left_bytes: have, own, took_own: false })
+    }
+
+    /// Opens a file of the tree that has this content, as far as is known.
+    fn find_own(&mut self, path: &TreePath, hash: &Hash) -> Option<fs::File> {
+        let known = matches!(self.tree.get(path), Some(Node::File(file, _)) if file.hash == *hash);
+        let (parent, name) = path.split().filter(|_| known)?;
+        let open = self.walk(&parent).and_then(|folder| folder.read(name)).ok()?;
+        facts_of(&open).is_ok_and(|facts| facts.sort == Sort::File).then_some(open)
     }
 
     /// Ends a large file. A content that is not the one announced is thrown away.
     pub fn finish(&self, growing: &Growing) -> Option<Staged> {
-        let whole = growing.have_bytes == growing.size_bytes;
-        if whole && *growing.hasher.finalize().as_bytes() == growing.hash {
+        if growing.is_right() {
             return Some(Staged { name: growing.name.clone(), facts: None });
         }
-        if whole {
+        if growing.have_bytes == growing.size_bytes {
             self.discard(growing);
         }
         None
@@ -144,7 +157,58 @@ impl Replica {
     }
 }
 
+impl Filling {
+    /// The file as far as it is.
+    pub fn growing(&self) -> &Growing {
+        &self.growing
+    }
+
+    /// Takes up a slice more. Returns whether that was all.
+    ///
+    /// # Errors
+    /// The disk is full, or the stage cannot be read.
+    pub fn next(&mut self) -> io::Result<bool> {
+        let growing = &mut self.growing;
+        if self.left_bytes > 0 {
+            let most = self.left_bytes.min(SLICE_BYTES);
+            let read = copy_hashing(&mut growing.file, &mut io::sink(), most, &mut growing.hasher)?;
+            growing.have_bytes += read;
+            self.left_bytes = if read < most { 0 } else { self.left_bytes - read };
+            return Ok(false);
+        }
+        let missing = growing.size_bytes - growing.have_bytes;
+        if let Some(own) = self.own.as_mut().filter(|_| missing > 0) {
+            own.seek(SeekFrom::Start(growing.have_bytes))?;
+            let most = missing.min(SLICE_BYTES);
+            self.took_own = true;
+            let copied = copy_hashing(own, &mut holes::Holed(&mut growing.file), most, &mut growing.hasher)?;
+            growing.have_bytes += copied;
+            if copied < most {
+                self.own = None;
+            }
+            return Ok(false);
+        }
+        // Somebody may have written to what was copied.
+        if self.took_own && !growing.is_right() {
+            growing.file.set_len(0)?;
+            growing.file.seek(SeekFrom::Start(0))?;
+            growing.hasher.reset();
+            growing.have_bytes = 0;
+        }
+        Ok(true)
+    }
+
+    /// The file, to be gone on with.
+    pub fn end(self) -> Growing {
+        self.growing
+    }
+}
+
 impl Growing {
+    fn is_right(&self) -> bool {
+        self.have_bytes == self.size_bytes && *self.hasher.finalize().as_bytes() == self.hash
+    }
+
     /// BLAKE3 of what it will be.
     pub fn hash(&self) -> &Hash {
         &self.hash

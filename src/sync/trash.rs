@@ -95,7 +95,9 @@ impl Trash {
         if self.batch.take().is_none() {
             return Ok(());
         }
-        self.known.clear();
+        // What was just put away may be read under another name only now.
+        let closed = self.number;
+        self.known.retain(|_, (batch, _)| *batch == closed);
         let mut numbers = numbers(&self.folder)?;
         numbers.pop();
         let mut bytes = 0;

@@ -2,7 +2,7 @@
 
 use super::path::TreePath;
 use crate::sys::tree_watch::{Seen, TreeWatch, is_limit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -32,6 +32,8 @@ struct Pending {
     first: Option<Instant>,
     last: Option<Instant>,
     sign: u64,
+    /// Files that will be looked at in any case, and when they were last written to.
+    resting: HashMap<TreePath, Instant>,
 }
 
 struct Shared {
@@ -97,6 +99,21 @@ impl Watch {
         Some((pending.last? + QUIET).min(pending.first? + LONGEST_WAIT))
     }
 
+    /// From now on nobody has to hear of changes of a file: it will be looked at in any case.
+    pub fn rest(&self, path: &TreePath) {
+        self.shared.lock().resting.insert(path.clone(), Instant::now());
+    }
+
+    /// When a file that rests was last written to.
+    pub fn touched(&self, path: &TreePath) -> Option<Instant> {
+        self.shared.lock().resting.get(path).copied()
+    }
+
+    /// From now on its changes are told again.
+    pub fn end_rest(&self, path: &TreePath) {
+        self.shared.lock().resting.remove(path);
+    }
+
     /// Takes what changed.
     pub fn take(&self) -> Dirty {
         let mut pending = self.shared.lock();
@@ -134,6 +151,10 @@ impl Shared {
                 return;
             }
             Seen::Path { path, whole } => match TreePath::below(&self.root, &path) {
+                Some(path) if !whole && pending.resting.contains_key(&path) => {
+                    pending.resting.insert(path, Instant::now());
+                    return;
+                }
                 Some(path) if pending.dirty.paths.len() < MOST_PATHS => {
                     *pending.dirty.paths.entry(path).or_default() |= whole;
                 }

@@ -1,23 +1,24 @@
 //! The thread that a replica works in: takes what is asked, in order, and tells.
 
+use super::background::Background;
 use super::chunks::Cutting;
+use super::lanes::{Lanes, Tells};
 use super::life::Life;
 use super::message::{Ask, Body, Order, Outcome, ReadFile, Tell, Ticket};
 use super::path::{Blob, TreePath};
 use super::replica::{Replica, digest};
 use super::scan::hash_of;
 use super::settling::recall;
-use super::stage::Growing;
+use super::stage::{Filling, Growing};
 use super::tree::{Change, Hash, Leaf, Node, Now, differences};
 use super::watch::Watch;
 use crate::model::Result;
-use crate::sys::folder::is_other_kind;
-use std::collections::{HashMap, VecDeque};
+use crate::sys::folder::{facts_of, is_other_kind};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::Sender;
 
 /// Changes told in one message.
 const BATCH_BYTES: usize = 1 << 18;
@@ -51,20 +52,29 @@ pub enum Work {
     End,
 }
 
+/// Ends the work when it is dropped.
+pub struct EndsWork(pub mpsc::Sender<Work>);
+
+impl Drop for EndsWork {
+    fn drop(&mut self) {
+        let _ = self.0.send(Work::End);
+    }
+}
+
 /// The work of one replica.
 pub struct Worker {
     pub(super) replica: Replica,
-    watch: Option<Watch>,
+    pub(super) watch: Option<Watch>,
     /// The tree was told, so changes are told too.
     telling: bool,
     held_since: Option<Instant>,
     read_at: Instant,
-    tells: Sender<Tell>,
-    growing: HashMap<Ticket, Growing>,
+    tells: Tells,
+    pub(super) lanes: Lanes,
+    pub(super) background: Background,
+    pub(super) growing: HashMap<Ticket, Growing>,
     /// Why a large file could not be written, until it is asked what became of it.
     unwritten: HashMap<Ticket, String>,
-    /// Files whose chunks were asked for: cut when there is nothing else to do.
-    cutting: VecDeque<(Ticket, Cutting)>,
     /// Something was written since the last `Settle`.
     pub(super) dirty: bool,
     /// What was read or written is not kept yet for the next start.
@@ -76,13 +86,13 @@ pub struct Worker {
 }
 
 /// Whoever listened is gone.
-pub(super) struct Gone;
+pub struct Gone;
 
-pub(super) type Told = std::result::Result<(), Gone>;
+pub type Told = std::result::Result<(), Gone>;
 
 impl Worker {
     /// Prepares the work; the tree as it was last read is loaded. `wake` sends `Work::Touched`.
-    pub fn new(mut replica: Replica, life: Life, tells: Sender<Tell>, wake: mpsc::Sender<Work>) -> Worker {
+    pub fn new(mut replica: Replica, life: Life, tells: impl Into<Tells>, wake: mpsc::Sender<Work>) -> Worker {
         let on_disk_nanoseconds = recall(&mut replica, &life);
         let touch = wake.clone();
         let watch = Watch::start(&replica.root_path, &replica.signs, move || drop(touch.send(Work::Touched)));
@@ -95,10 +105,11 @@ impl Worker {
             telling: false,
             held_since: None,
             read_at: Instant::now() + READ_UNWATCHED,
-            tells,
+            tells: tells.into(),
+            lanes: Lanes::default(),
+            background: Background::default(),
             growing: HashMap::new(),
             unwritten: HashMap::new(),
-            cutting: VecDeque::new(),
             dirty: false,
             unsaved: on_disk_nanoseconds == 0,
             life,
@@ -111,13 +122,19 @@ impl Worker {
     pub fn run(mut self, work: Receiver<Work>) {
         loop {
             let wait = self.next_time().saturating_duration_since(Instant::now());
-            let wait = if self.cutting.is_empty() { wait } else { Duration::ZERO };
-            let went = match work.recv_timeout(wait) {
-                Ok(Work::Ask(ask)) => self.answer(ask),
-                Ok(Work::Touched) => Ok(()),
-                Ok(Work::OnDisk { ticket, nanoseconds, error }) => self.on_disk(ticket, nanoseconds, error),
-                Err(RecvTimeoutError::Timeout) => self.cut(),
-                Ok(Work::End) | Err(RecvTimeoutError::Disconnected) => break,
+            let is_at_work = !self.lanes.is_empty() || self.background.is_at_work();
+            match work.recv_timeout(if is_at_work { Duration::ZERO } else { wait }) {
+                Ok(work) => self.lanes.put(work),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            work.try_iter().for_each(|work| self.lanes.put(work));
+            let went = match self.lanes.first() {
+                Some(Work::Ask(ask)) => self.answer(ask),
+                Some(Work::Touched) => Ok(()),
+                Some(Work::OnDisk { ticket, nanoseconds, error }) => self.on_disk(ticket, nanoseconds, error),
+                Some(Work::End) => break,
+                None => self.bulk().and_then(|()| self.slice()),
             };
             if went.and_then(|()| self.look_around()).is_err() {
                 break;
@@ -129,7 +146,7 @@ impl Worker {
     fn next_time(&self) -> Instant {
         let due = self.watch.as_ref().and_then(Watch::due).filter(|_| self.telling);
         let held = due.map(|due| if self.held_since.is_some() { due.max(Instant::now() + HOLD_STEP) } else { due });
-        held.map_or(self.read_at, |due| due.min(self.read_at))
+        held.into_iter().chain(self.read_due()).fold(self.read_at, Instant::min)
     }
 
     /// Tells what changed, when it is time.
@@ -182,17 +199,27 @@ impl Worker {
         self.tell_changes(changes)
     }
 
+    pub(super) fn is_telling(&self) -> bool {
+        self.telling
+    }
+
+    /// Git is at work: what it does is told when it has done.
+    pub(super) fn is_held(&self) -> bool {
+        self.held_since.is_some()
+    }
+
     fn lost_root(&mut self) -> Told {
         self.telling = false;
+        self.stop_reading()?;
         let reason = format!("{} is gone, or is not the folder it was", self.replica.root_path.display());
         self.tell(Tell::Lost { reason })
     }
 
     pub(super) fn tell(&mut self, tell: Tell) -> Told {
-        self.tells.blocking_send(tell).map_err(|_| Gone)
+        self.tells.tell(tell)
     }
 
-    fn answer(&mut self, ask: Ask) -> Told {
+    pub(super) fn answer(&mut self, ask: Ask) -> Told {
         match ask {
             Ask::Scan { known } => self.scan(known),
             Ask::Read(files) => self.read(files),
@@ -200,42 +227,37 @@ impl Worker {
                 let data = read_piece(&mut self.replica, &path, offset, length).map(Blob);
                 self.tell(Tell::Piece { ticket, data })
             }
-            Ask::Do(orders) => self.obey(orders),
-            Ask::Begin { ticket, hash, size_bytes } => {
-                let beside = self.growing.values().any(|growing| *growing.hash() == hash);
-                let have = match self.replica.begin(hash, size_bytes, beside) {
-                    Ok(growing) => {
-                        let have = growing.have_bytes();
-                        self.growing.insert(ticket, growing);
-                        have
+            Ask::Do(orders) => self.obey(orders, false),
+            Ask::Begin { ticket, hash, size_bytes, own } => {
+                let is_growing = self.growing.values().any(|growing| *growing.hash() == hash);
+                let beside = is_growing || self.background.is_filling(&hash);
+                self.replica.forget_near();
+                match self.replica.begin(hash, size_bytes, own.as_ref(), beside) {
+                    Ok(filling) => {
+                        self.background.fill(ticket, filling);
+                        Ok(())
                     }
                     // What follows fails with the reason.
                     Err(error) => {
                         self.unwritten.insert(ticket, error.to_string());
-                        0
+                        self.tell(Tell::Begun { ticket, have: 0 })
                     }
-                };
-                self.tell(Tell::Begun { ticket, have })
+                }
             }
             Ask::Piece { ticket, data } => self.grow(ticket, |_, growing| growing.add(&data.0)),
             Ask::Copy { ticket, path, offset, length } => {
                 self.grow(ticket, |replica, growing| growing.copy(&mut open_at(replica, &path, offset)?, length))
             }
-            Ask::Cut { ticket, path, average_bytes } => match open_at(&mut self.replica, &path, 0) {
+            Ask::Cut { ticket, path, size_bytes, average_bytes } => match open_at(&mut self.replica, &path, 0) {
                 Ok(file) => {
-                    self.cutting.push_back((ticket, Cutting::new(file, average_bytes)));
+                    self.background.cut(ticket, Cutting::new(file, size_bytes, average_bytes));
                     Ok(())
                 }
                 Err(_) => self.tell(Tell::Chunks { ticket, chunks: None, last: true }),
             },
             Ask::Abandon { ticket, keep } => {
-                self.cutting.retain(|(cut, _)| *cut != ticket);
                 self.unwritten.remove(&ticket);
-                if let Some(growing) = self.growing.remove(&ticket)
-                    && !keep
-                {
-                    self.replica.discard(&growing);
-                }
+                self.abandon(ticket, keep);
                 Ok(())
             }
             Ask::Barrier { ticket } => {
@@ -243,7 +265,7 @@ impl Worker {
                     true => self.look_at_dirty()?,
                     false => self.rescan()?,
                 }
-                self.tell(Tell::Barrier { ticket })
+                self.answer_when_read(ticket)
             }
             Ask::Settle { ticket } => self.settle(ticket),
             Ask::Undo { ticket } => {
@@ -268,34 +290,42 @@ impl Worker {
         self.tell(Tell::Written { ticket })
     }
 
-    /// Cuts a slice of a file, and tells of it.
-    fn cut(&mut self) -> Told {
-        let Some((ticket, cutting)) = self.cutting.front_mut() else { return Ok(()) };
-        let ticket = *ticket;
-        let (chunks, last) = match cutting.next() {
-            Ok((chunks, last)) => (Some(chunks), last),
-            Err(_) => (None, true),
+    /// A large file was looked at for what is there already.
+    pub(super) fn filled(&mut self, ticket: Ticket, filling: Filling, error: Option<io::Error>) -> Told {
+        let growing = filling.end();
+        let have = match error {
+            None => {
+                let have = growing.have_bytes();
+                self.growing.insert(ticket, growing);
+                have
+            }
+            Some(error) => {
+                self.replica.discard(&growing);
+                self.unwritten.insert(ticket, error.to_string());
+                0
+            }
         };
-        if last {
-            self.cutting.pop_front();
-        }
-        self.tell(Tell::Chunks { ticket, chunks, last })
+        self.tell(Tell::Begun { ticket, have })
     }
 
     fn scan(&mut self, known: Hash) -> Told {
         if !self.replica.is_root_there() {
             return self.lost_root();
         }
+        // All of it is told now, so that all of it has to be known.
+        self.telling = false;
+        self.background.forget_withheld();
         if let Err(failure) = self.read_all() {
             return self.tell(Tell::Lost { reason: failure.chain().join(": ") });
         }
         self.telling = true;
+        self.note_unread();
         let digest = digest(self.replica.tree());
         let whole = digest != known;
         if whole {
             let mut changes = Vec::new();
             differences(&TreePath::root(), Some(&Node::folder()), Some(self.replica.tree()), &mut changes);
-            self.tell_changes(changes)?;
+            self.tell_all(changes)?;
         }
         self.tell_notes()?;
         self.tell(Tell::Scanned { whole, digest })
@@ -304,8 +334,11 @@ impl Worker {
     fn read_all(&mut self) -> Result<Vec<Change>> {
         let watch = self.watch.as_ref();
         watch.map(Watch::take);
+        // The first time all of it has to be known; later a large file counts as what it was until it is read.
+        self.replica.unread.defers = self.telling;
         let changes = self.replica.scan(&|path| watch.iter().for_each(|watch| watch.add(path)))?;
         self.unsaved |= !changes.is_empty();
+        self.replica.unread.defers = true;
         let watched = watch.is_some_and(|watch| !watch.is_limited());
         if watch.is_some_and(Watch::is_limited) {
             self.replica.note("the kernel watches no more folders: what is in the others is seen within 10 seconds; raise fs.inotify.max_user_watches (sysctl)");
@@ -331,7 +364,7 @@ impl Worker {
         Ok(())
     }
 
-    fn tell_changes(&mut self, changes: Vec<Change>) -> Told {
+    pub(super) fn tell_all(&mut self, changes: Vec<Change>) -> Told {
         let mut batch = Vec::new();
         let mut bytes = 0;
         for change in changes {
@@ -346,6 +379,17 @@ impl Worker {
             }
         }
         if batch.is_empty() { Ok(()) } else { self.tell(Tell::Changes(batch)) }
+    }
+
+    /// Looks at a path again, and tells what is different.
+    pub(super) fn tell_refreshed(&mut self, path: &TreePath) -> Told {
+        let mut changes = Vec::new();
+        let watch = self.watch.as_ref();
+        let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
+        self.replica.listed = None;
+        // What cannot be read now is told when it is scanned.
+        let _ = self.replica.refresh(path, true, &on_folder, &mut changes);
+        self.tell_changes(changes)
     }
 
     /// Tells what is at these paths, whether or not it is what was told before: whoever asked thought otherwise.
@@ -382,7 +426,8 @@ impl Worker {
         self.tell(Tell::Contents(contents))
     }
 
-    fn obey(&mut self, orders: Vec<Order>) -> Told {
+    /// Does orders. `at_once`: whatever has to be read for them was read.
+    pub(super) fn obey(&mut self, orders: Vec<Order>, at_once: bool) -> Told {
         let (mut done, mut not_done) = (Vec::with_capacity(orders.len()), Vec::new());
         let mut odd = Vec::new();
         self.replica.forget_near();
@@ -392,6 +437,7 @@ impl Worker {
         {
             self.replica.note(&failure.chain().join(": "));
         }
+        let orders = if at_once { orders } else { self.hold_back(orders) };
         for order in orders {
             let (ticket, path) = (order.ticket, order.path.clone());
             let staged = match order.body {
@@ -442,6 +488,15 @@ fn outermost(paths: &[TreePath]) -> Vec<&TreePath> {
 /// Bytes of a file of the tree; shorter at its end, `None` when it cannot be read.
 fn read_piece(replica: &mut Replica, path: &TreePath, offset: u64, length: u32) -> Option<Vec<u8>> {
     let file = open_at(replica, path, offset).ok()?;
+    let facts = facts_of(&file).ok()?;
+    if let Some(Node::File(known, stamp)) = replica.tree().get(path)
+        && stamp.inode != 0
+        && (stamp.inode != facts.inode
+            || (known.size_bytes == facts.size_bytes && known.modified_nanoseconds != facts.modified_nanoseconds))
+    {
+        // It is not what was told any more, so that nobody needs to wait for the end of it to see that.
+        return None;
+    }
     let length = length.min(LONGEST_PIECE_BYTES);
     let mut data = Vec::with_capacity(length as usize);
     file.take(u64::from(length)).read_to_end(&mut data).ok()?;

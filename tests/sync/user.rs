@@ -72,7 +72,13 @@ impl User {
     fn content(&mut self, random: &mut Random) -> Vec<u8> {
         self.count += 1;
         let mut content = format!("{} {} ", self.name, self.count).into_bytes();
-        let length = if random.below(40) == 0 { 700_000 } else { random.below(300) as usize };
+        // In pieces, read in slices, and sent as what is new in it.
+        let length = match random.below(120) {
+            0..3 => 700_000,
+            3 => 2_500_000,
+            4 => 9_000_000,
+            _ => random.below(300) as usize,
+        };
         content.resize(content.len() + length, b'.');
         content
     }

@@ -36,9 +36,10 @@ async fn what_is_refused_each_time_is_listed_and_holds_up_no_flush() {
     flush(&session).await;
     // A path of more than 4,095 bytes is not seen, but keeps the folders around it.
     make_deep(&world.there("c"), 16);
+    // Before, so that the folder is at no moment empty, which would look like an accident.
+    write(&world.here("other"), "goes over");
     fs::remove_dir_all(world.here("c")).unwrap();
     fs::write(world.here("c"), "a file now").unwrap();
-    write(&world.here("other"), "goes over");
     flush(&session).await;
     let status = session.status().await;
     assert!(status.skipped.iter().any(|skipped| skipped.path == "c"), "{status:?}");
@@ -175,4 +176,23 @@ async fn a_file_that_is_written_all_the_time_arrives_when_it_rests() {
     flush(&session).await;
     world.assert_equal();
     world.stop(session).await;
+}
+
+#[test]
+fn a_runtime_that_ends_with_a_session_in_it_does_not_wait_for_ever() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let world = World::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let session = runtime.block_on(async {
+            let session = world.start();
+            flush(&session).await;
+            session
+        });
+        // As when a test fails: nobody stops the session.
+        drop(runtime);
+        drop(session);
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(PATIENCE).unwrap();
 }

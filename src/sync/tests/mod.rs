@@ -6,6 +6,7 @@ mod names;
 mod power;
 mod reconcile;
 mod rounds;
+mod slices;
 mod world;
 
 /// Bytes that no two seeds have in common, and that do not repeat.
