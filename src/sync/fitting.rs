@@ -59,9 +59,14 @@ pub fn fit(rules: Rules, base: &Node, tree: &Node, steps: Vec<Step>) -> Fitted {
     let gone: HashSet<&TreePath> = steps.iter().filter(|step| step.new.is_none()).map(|step| &step.path).collect();
     let made = || steps.iter().filter(|step| step.old.is_none() && step.new.is_some());
     let mut claims: HashMap<(TreePath, Vec<u8>), &TreePath> = HashMap::new();
-    // Of several new names, one that both sides knew comes first.
-    for known in [true, false] {
-        for step in made().filter(|step| base.get(&step.path).is_some() == known) {
+    // Of several new names, one that stands there and becomes another sort comes first, then one that both sides knew.
+    let rank = |step: &Step| match (tree.get(&step.path), base.get(&step.path)) {
+        (Some(_), _) => 0,
+        (None, Some(_)) => 1,
+        (None, None) => 2,
+    };
+    for wanted in 0..3 {
+        for step in made().filter(|step| rank(step) == wanted) {
             if let Some((parent, name)) = step.path.split() {
                 claims.entry((parent, rules.key(name))).or_insert(&step.path);
             }

@@ -277,3 +277,14 @@ fn names_that_are_no_text_are_told() {
     assert!(steps.is_empty());
     assert_eq!(clashes[0].reason(Side::There), "the other side takes only names in UTF-8: rename it");
 }
+
+#[test]
+fn a_folder_that_becomes_a_file_keeps_its_name_from_another() {
+    let write = |path: &str, byte| Deed::Write(path.into(), byte);
+    let deeds = [
+        (vec![], vec![write("A", 0)]),
+        (vec![Deed::Rename("A".into(), "a".into()), write("A/A", 0)], vec![write("A", 1)]),
+        (vec![], vec![write("a", 0)]),
+    ];
+    sessions(Side::Here, &deeds, 0).unwrap();
+}
