@@ -3,6 +3,7 @@
 use super::{programs, stream};
 use crate::model::{Failure, Result};
 use crate::sys::linux::{facts, pipe};
+use crate::sys::pipe_inlet::PipeInlet;
 use crate::sys::pipe_outlet::PipeOutlet;
 use crate::sys::runtime;
 use crate::sys::{mux, socket};
@@ -40,13 +41,15 @@ fn run() -> Result<()> {
     socket::raise_descriptor_limit();
     let runtime = runtime::current_thread()?;
     runtime.block_on(async {
-        let input = Receiver::from_owned_fd_unchecked(input).map_err(not_by_hand)?;
         tokio::task::spawn_blocking(programs::tidy);
-        let mut streams = match pipe::is_pipe(&output) {
-            true => mux::accept_over_outlet(input, PipeOutlet::new(output).map_err(not_by_hand)?),
+        let streams = match pipe::is_pipe(&input) && pipe::is_pipe(&output) {
+            true => PipeInlet::new(input, Vec::new())
+                .and_then(|inlet| Ok(mux::accept_between(inlet, PipeOutlet::new(output)?))),
             // Some servers give a socket.
-            false => mux::accept_over(input, Sender::from_owned_fd_unchecked(output).map_err(not_by_hand)?),
+            false => Receiver::from_owned_fd_unchecked(input)
+                .and_then(|input| Ok(mux::accept_over(input, Sender::from_owned_fd_unchecked(output)?))),
         };
+        let mut streams = streams.map_err(not_by_hand)?;
         while let Some(accepted) = streams.accept().await {
             tokio::spawn(stream::serve(Box::new(accepted), None));
         }

@@ -15,6 +15,7 @@ pub mod linux;
 #[cfg(target_os = "macos")]
 pub mod macos;
 pub mod mux;
+pub mod pipe_inlet;
 #[cfg(target_os = "linux")]
 #[path = "linux/pipe_outlet.rs"]
 pub mod pipe_outlet;

@@ -35,6 +35,14 @@ impl Outlet for PipeOutlet {
     }
 }
 
+/// Moves bytes of a pipe to a socket: not here.
+///
+/// # Errors
+/// Always.
+pub fn move_on(_: impl AsFd, _: impl AsFd, _: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// How many bytes have come on a socket: not asked here.
 ///
 /// # Errors

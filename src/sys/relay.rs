@@ -29,7 +29,9 @@ thread_local! {
 pub async fn join(socket: TcpStream, stream: impl Duplex) -> io::Result<()> {
     // Small writes are passed on as they come. It can only fail on a connection that is gone.
     let _ = socket.set_nodelay(true);
-    let carrier = is::<MuxStream>(&stream).and_then(|stream| stream.carrier(&socket));
+    let of_connection = is::<MuxStream>(&stream);
+    let carrier = of_connection.and_then(|stream| stream.carrier(&socket));
+    of_connection.iter().for_each(|stream| stream.gives_to(&socket));
     let mut joined = Joined { socket, stream, done: false };
     let (mut there, mut back) = (Direction::default(), Direction::default());
     let both = std::future::poll_fn(|context| {

@@ -7,7 +7,8 @@
 . "$here/../support/sshd.sh"
 usermod -p '*' devenv-test
 stream=$folder/stream
-start_sshd "$folder"
+mkdir "$folder/for-tunnel"
+start_sshd "$folder/for-tunnel"
 cleanup "kill $sshd_pid"
 "$stream" serve 19500 >/dev/null 2>&1 &
 cleanup "kill $!"

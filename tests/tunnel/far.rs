@@ -3,13 +3,13 @@
 use devenv::model::{BoxName, Failure, HostPort, PortAddress, PortRequest, Protocol};
 use devenv::sys::datagram::{hear_framed, speak_framed};
 use devenv::sys::mux;
+use devenv::sys::pipe_inlet::PipeInlet;
 use devenv::sys::pipe_outlet::PipeOutlet;
 use devenv::sys::relay;
 use devenv::sys::stream::Stream;
 use devenv::tunnel::{BoxPorts, Open, Published, Publisher};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpStream, UdpSocket};
 
 /// What carries the streams; taken away, the line is dead.
@@ -19,7 +19,7 @@ pub type Line = Arc<Mutex<Option<mux::Opener>>>;
 pub fn line() -> Line {
     // As with ssh: a pipe each way.
     let ((far_reads, near_writes), (near_reads, far_writes)) = (pipe(), pipe());
-    let mut accepter = mux::accept_over_outlet(far_reads, far_writes);
+    let mut accepter = mux::accept_between(far_reads, far_writes);
     tokio::spawn(async move {
         while let Some(mut stream) = accepter.accept().await {
             tokio::spawn(async move {
@@ -44,12 +44,12 @@ pub fn line() -> Line {
             });
         }
     });
-    Arc::new(Mutex::new(Some(mux::open_over_outlet(near_reads, near_writes))))
+    Arc::new(Mutex::new(Some(mux::open_between(near_reads, near_writes))))
 }
 
-fn pipe() -> (Receiver, PipeOutlet) {
+fn pipe() -> (PipeInlet, PipeOutlet) {
     let (read, write) = std::io::pipe().expect("a pipe");
-    let read = Receiver::from_owned_fd(read.into()).expect("a pipe's end");
+    let read = PipeInlet::new(read.into(), Vec::new()).expect("a pipe's end");
     (read, PipeOutlet::new(write.into()).expect("a pipe's end"))
 }
 

@@ -12,6 +12,7 @@ pub use program::Program;
 use super::Line;
 use crate::model::{Events, Failure, RemoteHost, Result, Trying};
 use crate::sys::child::Complaint;
+use crate::sys::pipe_inlet::PipeInlet;
 use crate::sys::pipe_outlet::PipeOutlet;
 use crate::sys::stream::Stream;
 use crate::sys::{command, fs, mux, unix};
@@ -184,7 +185,10 @@ impl RemoteLine {
     fn over(session: Session, remote: RemoteHost, machine: String) -> Result<RemoteLine> {
         let Session { child, input, output, complaint, .. } = session;
         let outlet = input.into_owned_fd().and_then(PipeOutlet::new).trying(|| "cannot write to ssh")?;
-        Ok(RemoteLine { opener: mux::open_over_outlet(output, outlet), remote, complaint, machine, _child: child })
+        let early = output.buffer().to_vec();
+        let inlet = output.into_inner().into_owned_fd().and_then(|pipe| PipeInlet::new(pipe, early));
+        let opener = mux::open_between(inlet.trying(|| "cannot read from ssh")?, outlet);
+        Ok(RemoteLine { opener, remote, complaint, machine, _child: child })
     }
 
     /// What our program at the other end was built for, as `uname -m` says it.

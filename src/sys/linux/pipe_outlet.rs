@@ -72,10 +72,24 @@ impl Outlet for PipeOutlet {
     }
 }
 
-/// How many bytes have come on a socket and were not read yet (tcp(7), SIOCINQ).
+/// Moves at most `length` bytes of a pipe to a socket.
 ///
 /// # Errors
-/// It is no socket that can tell.
+/// `WouldBlock`: the pipe is empty. Others: it has ended, or the socket takes nothing now.
+pub fn move_on(pipe: impl AsFd, socket: impl AsFd, length: usize) -> io::Result<usize> {
+    let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
+    match splice(&pipe, None, socket, None, length, flags) {
+        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(moved) => Ok(moved),
+        Err(Errno::EAGAIN) if waiting(&pipe)? > 0 => Err(io::Error::other("the socket is full")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How many bytes have come on a socket, or into a pipe, and were not read yet (tcp(7), SIOCINQ; pipe(7), FIONREAD).
+///
+/// # Errors
+/// It is nothing that can tell.
 pub fn waiting(socket: impl AsFd) -> io::Result<usize> {
     let mut count: c_int = 0;
     // SAFETY: FIONREAD writes one int, to where `count` is; the descriptor is open as long as it is borrowed.

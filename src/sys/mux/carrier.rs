@@ -1,15 +1,13 @@
 //! A stream that takes what comes on a socket without a copy: it promises the bytes in a frame's header, and whoever
 //! writes the connection moves them from the socket.
 
+use super::WORTH_BYTES;
 use super::state::Shared;
 use crate::sys::pipe_outlet::waiting;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-
-/// Fewer bytes are copied: two system calls cost more.
-const WORTH_BYTES: usize = 16 * 1024;
 
 /// Carries one socket's content to one stream.
 pub struct Carrier {

@@ -6,6 +6,7 @@
 
 pub mod carrier;
 mod frame;
+pub mod inlet;
 pub mod outlet;
 mod state;
 mod stream;
@@ -15,15 +16,18 @@ mod tests;
 pub use stream::MuxStream;
 
 use frame::{HEADER_BYTES, Header, Kind};
-use outlet::{Outlet, Plain};
-use state::{Entry, MOST_STREAMS, Promised, Shared, State, invalid};
+use inlet::Inlet;
+use outlet::Outlet;
+use state::{Entry, MOST_STREAMS, Poured, Promised, Shared, State, invalid};
 use std::io;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What is read of the connection at once.
 const READ_BYTES: usize = 256 * 1024;
+/// Less than this is read rather than moved: more system calls cost more than the copy.
+const WORTH_BYTES: usize = 16 * 1024;
 
 /// The side that opens streams. Dropping it ends the connection and every stream of it.
 pub struct Opener(Arc<Shared>);
@@ -36,30 +40,29 @@ pub struct Accepter {
 
 /// Begins as the side that opens. To be called in a runtime.
 pub fn open_over(
-    reader: impl AsyncRead + Send + Unpin + 'static,
+    reader: impl AsyncRead + Send + Sync + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Opener {
-    Opener(start(reader, Plain(writer), None))
+    Opener(start(inlet::Plain(reader), outlet::Plain(writer), None))
 }
 
-/// The same where frames go to an outlet.
-pub fn open_over_outlet(reader: impl AsyncRead + Send + Unpin + 'static, outlet: impl Outlet) -> Opener {
-    Opener(start(reader, outlet, None))
+/// The same where frames come from an inlet and go to an outlet.
+pub fn open_between(inlet: impl Inlet, outlet: impl Outlet) -> Opener {
+    Opener(start(inlet, outlet, None))
 }
 
 /// Begins as the side that accepts. To be called in a runtime.
 pub fn accept_over(
-    reader: impl AsyncRead + Send + Unpin + 'static,
+    reader: impl AsyncRead + Send + Sync + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Accepter {
-    let (sender, streams) = unbounded_channel();
-    Accepter { shared: start(reader, Plain(writer), Some(sender)), streams }
+    accept_between(inlet::Plain(reader), outlet::Plain(writer))
 }
 
-/// The same where frames go to an outlet.
-pub fn accept_over_outlet(reader: impl AsyncRead + Send + Unpin + 'static, outlet: impl Outlet) -> Accepter {
+/// The same where frames come from an inlet and go to an outlet.
+pub fn accept_between(inlet: impl Inlet, outlet: impl Outlet) -> Accepter {
     let (sender, streams) = unbounded_channel();
-    Accepter { shared: start(reader, outlet, Some(sender)), streams }
+    Accepter { shared: start(inlet, outlet, Some(sender)), streams }
 }
 
 impl Opener {
@@ -113,11 +116,7 @@ impl Drop for Accepter {
     }
 }
 
-fn start(
-    reader: impl AsyncRead + Send + Unpin + 'static,
-    outlet: impl Outlet,
-    accepted: Option<UnboundedSender<MuxStream>>,
-) -> Arc<Shared> {
+fn start(inlet: impl Inlet, outlet: impl Outlet, accepted: Option<UnboundedSender<MuxStream>>) -> Arc<Shared> {
     let shared = Arc::new(Shared::new(outlet.carries()));
     let reading = shared.clone();
     tokio::spawn(async move {
@@ -132,7 +131,7 @@ fn start(
         };
         let why = tokio::select! {
             () = over => return,
-            read = read_all(&reading, reader, accepted) => match read {
+            read = read_all(&reading, inlet, accepted) => match read {
                 Ok(()) => "the other side has ended".to_owned(),
                 Err(error) => error.to_string(),
             },
@@ -175,7 +174,7 @@ async fn write_all(shared: &Shared, mut outlet: impl Outlet) -> io::Result<()> {
 /// Reads until the other side ends.
 async fn read_all(
     shared: &Arc<Shared>,
-    mut reader: impl AsyncRead + Unpin,
+    mut inlet: impl Inlet,
     accepted: Option<UnboundedSender<MuxStream>>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
@@ -183,7 +182,10 @@ async fn read_all(
     // Of the data whose header has come: its stream, and how much is still to come.
     let mut coming = (0, 0);
     loop {
-        let length = reader.read(&mut buffer[kept..]).await?;
+        let moved = move_on(shared, &inlet, &mut coming).await?;
+        // Behind what was moved only the next header is read, so that its data can be moved as well.
+        let room = if moved { HEADER_BYTES } else { READ_BYTES };
+        let length = inlet.read(&mut buffer[kept..room]).await?;
         if length == 0 {
             let whole = kept == 0 && coming.1 == 0;
             return if whole { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
@@ -192,6 +194,23 @@ async fn read_all(
         buffer.copy_within(used..kept + length, 0);
         kept = kept + length - used;
     }
+}
+
+/// Has data that is still to come go directly to where its stream is given on, as long as that takes it. Returns whether
+/// all of it went.
+async fn move_on(shared: &Shared, inlet: &impl Inlet, coming: &mut (u32, usize)) -> io::Result<bool> {
+    let (stream, left) = coming;
+    if *left < WORTH_BYTES {
+        return Ok(false);
+    }
+    while *left > 0 {
+        match shared.pour(*stream, |socket| inlet.move_to(socket, *left)) {
+            Poured::Some(length) => *left -= length,
+            Poured::NothingYet => inlet.readable().await?,
+            Poured::Refused => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 /// Takes all whole headers and all data of `bytes`; returns how many bytes that were.
@@ -207,7 +226,7 @@ fn take_frames(
     loop {
         let (data, behind) = rest.split_at(rest.len().min(coming.1));
         if !data.is_empty() {
-            state.deliver(coming.0, data);
+            shared.deliver(&mut state, coming.0, data);
             coming.1 -= data.len();
             rest = behind;
         }

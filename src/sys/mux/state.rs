@@ -2,7 +2,8 @@
 
 use super::frame::{HEADER_BYTES, Header, Kind};
 use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::io::{self, Write};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -46,6 +47,15 @@ pub struct Promised {
     pub length: usize,
 }
 
+/// What came of moving data to where its stream is given on.
+pub enum Poured {
+    Some(usize),
+    /// It has not come yet.
+    NothingYet,
+    /// It has to be read.
+    Refused,
+}
+
 #[derive(Default)]
 pub struct State {
     pub streams: HashMap<u32, Entry>,
@@ -79,6 +89,10 @@ pub struct Entry {
     /// The other side has.
     pub other_end: bool,
     pub reset: bool,
+    /// Where the reader gives on what it reads. While it waits, and so has given on everything, what comes goes there
+    /// directly.
+    pub sink: Option<TcpStream>,
+    /// Whoever waits for something to read.
     pub reader: Option<Waker>,
     pub writer: Option<Waker>,
 }
@@ -96,6 +110,7 @@ impl Default for Entry {
             own_end: false,
             other_end: false,
             reset: false,
+            sink: None,
             reader: None,
             writer: None,
         }
@@ -225,15 +240,10 @@ impl Shared {
     ) -> io::Result<Option<usize>> {
         let mut state = self.lock();
         let over = state.check();
-        let (used, growth) = (state.growth, LARGEST_GROWTH_BYTES);
         let Some(entry) = state.streams.get_mut(&stream) else { return Err(io::ErrorKind::NotConnected.into()) };
         let length = entry.take(room, take);
         if length > 0 {
-            let (grant, grown) = entry.grant(growth.saturating_sub(used));
-            state.growth += grown;
-            if grant > 0 && over.is_ok() {
-                self.say(&mut state, Kind::Credit, stream, grant);
-            }
+            self.consumed(&mut state, stream, length);
             return Ok(Some(length));
         }
         if entry.other_end || room == 0 {
@@ -245,6 +255,49 @@ impl Shared {
         over?;
         entry.reader = Some(waker.clone());
         Ok(None)
+    }
+
+    /// Data has come.
+    pub fn deliver(&self, state: &mut State, stream: u32, bytes: &[u8]) {
+        let Some(entry) = state.streams.get_mut(&stream).filter(|entry| !entry.reset) else { return };
+        let poured = entry.open_sink().and_then(|mut sink| sink.write(bytes).ok()).unwrap_or(0);
+        let rest = &bytes[poured..];
+        if !rest.is_empty() {
+            entry.received.extend(rest);
+            if let Some(waker) = entry.reader.take() {
+                waker.wake();
+            }
+        }
+        if poured > 0 {
+            self.consumed(state, stream, poured);
+        }
+    }
+
+    /// Has `give` move data of `stream` to its sink, if whoever reads it waits.
+    pub fn pour(&self, stream: u32, give: impl FnOnce(&TcpStream) -> io::Result<Option<usize>>) -> Poured {
+        let mut state = self.lock();
+        let Some(entry) = state.streams.get(&stream).filter(|entry| !entry.reset) else { return Poured::Refused };
+        let Some(sink) = entry.open_sink() else { return Poured::Refused };
+        match give(sink) {
+            Ok(Some(length)) => {
+                self.consumed(&mut state, stream, length);
+                Poured::Some(length)
+            }
+            Ok(None) => Poured::NothingYet,
+            Err(_) => Poured::Refused,
+        }
+    }
+
+    /// Lets the other side send more where enough was read.
+    fn consumed(&self, state: &mut State, stream: u32, length: usize) {
+        let left = LARGEST_GROWTH_BYTES.saturating_sub(state.growth);
+        let Some(entry) = state.streams.get_mut(&stream) else { return };
+        entry.consumed += u32::try_from(length).unwrap_or(u32::MAX);
+        let (grant, grown) = entry.grant(left);
+        state.growth += grown;
+        if grant > 0 && state.over.is_none() {
+            self.say(state, Kind::Credit, stream, grant);
+        }
     }
 
     /// Ends our direction of `stream`.
@@ -355,15 +408,6 @@ impl State {
         entry.allowance = left.ok_or_else(|| invalid("the other side sent more than it may"))?;
         Ok(())
     }
-
-    /// Data has come.
-    pub fn deliver(&mut self, stream: u32, bytes: &[u8]) {
-        let Some(entry) = self.streams.get_mut(&stream).filter(|entry| !entry.reset) else { return };
-        entry.received.extend(bytes);
-        if let Some(waker) = entry.reader.take() {
-            waker.wake();
-        }
-    }
 }
 
 impl Entry {
@@ -377,8 +421,12 @@ impl Entry {
         if self.received.is_empty() && self.received.capacity() > KEPT_BYTES {
             self.received = VecDeque::new();
         }
-        self.consumed += u32::try_from(length).unwrap_or(u32::MAX);
         length
+    }
+
+    /// The sink, if it may be given something. What is wrong with it the reader will see.
+    fn open_sink(&self) -> Option<&TcpStream> {
+        self.sink.as_ref().filter(|_| self.reader.is_some() && self.received.is_empty())
     }
 
     /// How much more the other side may send, 0 while it is not worth a frame; and by how much the window has grown.

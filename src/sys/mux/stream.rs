@@ -27,6 +27,17 @@ impl MuxStream {
     }
 }
 
+impl MuxStream {
+    /// Says that who reads this stream gives all of it to `socket`, and reads again only when it has.
+    pub fn gives_to(&self, socket: impl AsFd) {
+        if let (Ok(socket), Some(entry)) =
+            (socket.as_fd().try_clone_to_owned(), self.shared.lock().streams.get_mut(&self.number))
+        {
+            entry.sink = Some(socket.into());
+        }
+    }
+}
+
 impl Drop for MuxStream {
     fn drop(&mut self) {
         self.shared.forget(self.number);
