@@ -9,6 +9,7 @@ mod background;
 mod bulk;
 mod chunks;
 mod commands;
+mod content;
 mod controller;
 mod delta;
 pub mod far;

@@ -2,21 +2,19 @@
 
 use super::background::Background;
 use super::chunks::Cutting;
+use super::content::{open_at, read_piece};
 use super::lanes::{Lanes, Tells};
 use super::life::Life;
-use super::message::{Ask, Body, Order, Outcome, ReadFile, Tell, Ticket};
+use super::message::{Ask, Body, Order, Outcome, Tell, Ticket};
 use super::path::{Blob, TreePath};
 use super::replica::{Replica, digest};
-use super::scan::hash_of;
 use super::settling::recall;
-use super::stage::{Filling, Growing};
+use super::stage::Growing;
 use super::tree::{Change, Hash, Leaf, Node, Now, differences};
 use super::watch::Watch;
 use crate::model::Result;
-use crate::sys::folder::{facts_of, is_other_kind};
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -25,8 +23,6 @@ use std::time::{Duration, Instant};
 const BATCH_BYTES: usize = 1 << 18;
 /// What a change takes beside its path.
 const CHANGE_BYTES: usize = 64;
-/// A piece asked for is never longer.
-const LONGEST_PIECE_BYTES: u32 = 1 << 20;
 
 /// A tree that cannot be watched, or not all of it, is read this often.
 const READ_UNWATCHED: Duration = Duration::from_secs(10);
@@ -75,7 +71,7 @@ pub struct Worker {
     pub(super) background: Background,
     pub(super) growing: HashMap<Ticket, Growing>,
     /// Why a large file could not be written, until it is asked what became of it.
-    unwritten: HashMap<Ticket, String>,
+    pub(super) unwritten: HashMap<Ticket, String>,
     /// Something was written since the last `Settle`.
     pub(super) dirty: bool,
     /// What was read or written is not kept yet for the next start.
@@ -280,38 +276,6 @@ impl Worker {
         }
     }
 
-    /// Adds to a large file. One that cannot be written is not whole in the end, which is told then.
-    fn grow(&mut self, ticket: Ticket, add: impl FnOnce(&mut Replica, &mut Growing) -> io::Result<()>) -> Told {
-        if let Some(growing) = self.growing.get_mut(&ticket)
-            && let Err(error) = add(&mut self.replica, growing)
-        {
-            // What the system has no place for would be sent in vain again; a file that changed would not.
-            if error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound && !is_other_kind(&error) {
-                self.unwritten.insert(ticket, error.to_string());
-            }
-            self.growing.remove(&ticket).iter().for_each(|growing| self.replica.discard(growing));
-        }
-        self.tell(Tell::Written { ticket })
-    }
-
-    /// A large file was looked at for what is there already.
-    pub(super) fn filled(&mut self, ticket: Ticket, filling: Filling, error: Option<io::Error>) -> Told {
-        let growing = filling.end();
-        let have = match error {
-            None => {
-                let have = growing.have_bytes();
-                self.growing.insert(ticket, growing);
-                have
-            }
-            Some(error) => {
-                self.replica.discard(&growing);
-                self.unwritten.insert(ticket, error.to_string());
-                0
-            }
-        };
-        self.tell(Tell::Begun { ticket, have })
-    }
-
     fn scan(&mut self, known: Hash) -> Told {
         if !self.replica.is_root_there() {
             return self.lost_root();
@@ -397,7 +361,7 @@ impl Worker {
     }
 
     /// Tells what is at these paths, whether or not it is what was told before: whoever asked thought otherwise.
-    fn look_again(&mut self, paths: &[TreePath]) -> Told {
+    pub(super) fn look_again(&mut self, paths: &[TreePath]) -> Told {
         let mut changes = Vec::new();
         let watch = self.watch.as_ref();
         let on_folder = |path: &TreePath| watch.iter().for_each(|watch| watch.add(path));
@@ -411,23 +375,6 @@ impl Worker {
             }
         }
         self.tell_changes(changes)
-    }
-
-    fn read(&mut self, files: Vec<ReadFile>) -> Told {
-        let mut contents = Vec::new();
-        let mut stale = Vec::new();
-        self.replica.forget_near();
-        for ReadFile { ticket, path, hash, size_bytes } in files {
-            let length = u32::try_from(size_bytes).unwrap_or(0).saturating_add(1);
-            let data = read_piece(&mut self.replica, &path, 0, length);
-            let data = data.filter(|data| hash_of(&mut data.as_slice()).is_ok_and(|now| now == hash));
-            if data.is_none() {
-                stale.push(path);
-            }
-            contents.push((ticket, data.map(Blob)));
-        }
-        self.look_again(&stale)?;
-        self.tell(Tell::Contents(contents))
     }
 
     /// Does orders. `at_once`: whatever has to be read for them was read.
@@ -472,39 +419,12 @@ impl Worker {
     }
 }
 
-fn open_at(replica: &mut Replica, path: &TreePath, offset: u64) -> io::Result<File> {
-    let (parent, name) = path.split().ok_or(io::ErrorKind::IsADirectory)?;
-    let mut file = replica.walk(&parent)?.read(name)?;
-    if offset > 0 {
-        file.seek(SeekFrom::Start(offset))?;
-    }
-    Ok(file)
-}
-
 /// Those of the paths that are not below another of them, sorted.
 fn outermost(paths: &[TreePath]) -> Vec<&TreePath> {
     let mut sorted: Vec<&TreePath> = paths.iter().collect();
     sorted.sort_unstable();
     sorted.dedup_by(|later, kept| later.is_within(kept));
     sorted
-}
-
-/// Bytes of a file of the tree; shorter at its end, `None` when it cannot be read.
-fn read_piece(replica: &mut Replica, path: &TreePath, offset: u64, length: u32) -> Option<Vec<u8>> {
-    let file = open_at(replica, path, offset).ok()?;
-    let facts = facts_of(&file).ok()?;
-    if let Some(Node::File(known, stamp)) = replica.tree().get(path)
-        && stamp.inode != 0
-        && (stamp.inode != facts.inode
-            || (known.size_bytes == facts.size_bytes && known.modified_nanoseconds != facts.modified_nanoseconds))
-    {
-        // It is not what was told any more, so that nobody needs to wait for the end of it to see that.
-        return None;
-    }
-    let length = length.min(LONGEST_PIECE_BYTES);
-    let mut data = Vec::with_capacity(length as usize);
-    file.take(u64::from(length)).read_to_end(&mut data).ok()?;
-    Some(data)
 }
 
 #[cfg(test)]
