@@ -1,38 +1,21 @@
-//! What a person asks of a session, and what it keeps between runs.
+//! What a person asks of a session.
 
-use super::controller::{Command, Controller, Flight, PerSide};
+use super::controller::{Command, Controller, Flight};
 use super::issue::{content_of, order};
-use super::life::LifeId;
 use super::message::{Ask, Body, Ticket};
 use super::path::TreePath;
 use super::reconcile::{Side, Step};
-use super::store::{Agreement, KeptTree, Record, load, save};
-use super::tree::{Apart, Leaf, Node, share};
+use super::tree::{Apart, Leaf, Node};
 use crate::model::sync::{MOST_LISTED, SyncChoice, SyncConflict, SyncSkipped, SyncState, SyncStatus};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::fs::{remove_file_if_exists, write_atomically};
 use ignore::gitignore::GitignoreBuilder;
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 /// The file that says that a session is paused.
 pub(super) const PAUSED: &str = "paused";
 /// Second names that are tried for a file.
 const MOST_COPIES: usize = 1000;
-
-/// What is kept of a session.
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    far_replica: Option<[u8; 16]>,
-    root_inode: Option<u64>,
-    /// Of this side and of the other.
-    lives: [Option<LifeId>; 2],
-    unsettled: [Vec<Agreement>; 2],
-    base: KeptTree,
-    /// The trees of both sides; `None`: as the base.
-    here: Option<KeptTree>,
-    there: Option<KeptTree>,
-}
 
 impl Controller {
     pub(super) fn command(&mut self, command: Command) {
@@ -183,7 +166,7 @@ impl Controller {
                 .map(|(side, clash)| SyncSkipped { path: clash.path.to_string(), reason: clash.reason(*side) }),
         );
         skipped.sort_by(|one, two| one.path.cmp(&two.path));
-        let queued = self.queue.iter().chain(&self.large).map(|(_, step)| step);
+        let queued = self.queue.steps().chain(self.large.iter().map(|(_, step)| step));
         let flying = self.flights.values().map(|flight| &flight.step);
         let mut notes = self.notes.clone();
         if self.link.is_none() {
@@ -201,55 +184,6 @@ impl Controller {
             skipped_count: skipped.len() as u64,
             skipped: skipped.into_iter().take(MOST_LISTED).collect(),
             notes,
-        }
-    }
-
-    /// Takes up what was kept, and what was agreed after that.
-    pub(super) fn recall(&mut self, records: Vec<Record>) {
-        if let Some(saved) = load::<Saved>(&self.start.state.join("base")) {
-            self.far_replica = saved.far_replica;
-            self.root_inode = saved.root_inode;
-            let ([here, there], [own, other]) = (saved.lives, saved.unsettled);
-            self.lives = PerSide { here, there };
-            own.into_iter().for_each(|agreement| self.unsettled.here.add(agreement));
-            other.into_iter().for_each(|agreement| self.unsettled.there.add(agreement));
-            self.base = saved.base.into();
-            self.here.tree = saved.here.map_or_else(|| self.base.clone(), Node::from);
-            self.there.tree = saved.there.map_or_else(|| self.base.clone(), Node::from);
-        }
-        for record in records {
-            match record {
-                Record::Agreed(path, leaf) => {
-                    for tree in [&mut self.base, &mut self.here.tree, &mut self.there.tree] {
-                        tree.set_leaf(&path, leaf.as_ref());
-                    }
-                    self.unsettled.here.add((path.clone(), leaf.clone()));
-                    self.unsettled.there.add((path, leaf));
-                }
-                Record::Settled { here: true } => self.unsettled.here.clear(),
-                Record::Settled { here: false } => self.unsettled.there.clear(),
-            }
-        }
-        share(&mut self.base, &mut self.here.tree, &mut self.there.tree);
-        self.here.settled = self.unsettled.here.is_empty();
-        self.there.settled = self.unsettled.there.is_empty();
-    }
-
-    /// Writes what both sides agreed on.
-    pub(super) fn save(&mut self) {
-        let saved = Saved {
-            far_replica: self.far_replica,
-            root_inode: self.root_inode,
-            lives: [self.lives.here, self.lives.there],
-            unsettled: [self.unsettled.here.all(), self.unsettled.there.all()],
-            base: KeptTree::from(&self.base),
-            here: (self.here.tree != self.base).then(|| KeptTree::from(&self.here.tree)),
-            there: (self.there.tree != self.base).then(|| KeptTree::from(&self.there.tree)),
-        };
-        let kept = save(&self.start.state.join("base"), &saved).and_then(|()| self.journal.clear());
-        match kept {
-            Ok(()) => self.unsaved = false,
-            Err(failure) => self.note(&failure.chain().join(": ")),
         }
     }
 }

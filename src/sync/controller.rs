@@ -5,12 +5,14 @@ use super::commands::PAUSED;
 use super::fitting::Clash;
 use super::flushing::refuse;
 use super::guard::Guard;
+use super::keeping::Saving;
 use super::life::{Life, LifeId};
 use super::link::{Link, connect};
 use super::message::{Ask, Tell, Ticket};
 use super::names::Rules;
 use super::path::TreePath;
 use super::patterns::Patterns;
+use super::queue::Queue;
 use super::reconcile::{Side, Step};
 use super::replica::{Replica, digest};
 use super::session::{Opener, SessionStart};
@@ -36,8 +38,6 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub(super) const LOOK_FOR_ROOT: Duration = Duration::from_secs(2);
 /// After so long without work, what was written goes to disk.
 const QUIET: Duration = Duration::from_secs(2);
-/// A journal longer than this is folded into the base.
-const LONG_JOURNAL_BYTES: u64 = 4 << 20;
 
 /// What a session is told.
 pub enum Command {
@@ -133,10 +133,13 @@ pub struct Controller {
     pub(super) connecting: Option<JoinHandle<Result<Link>>>,
     pub(super) journal: Journal,
     pub(super) unsaved: bool,
-    pub(super) queue: VecDeque<(Side, Step)>,
+    pub(super) saving: Option<Saving>,
+    /// So many paths were agreed on since equal folders were last made one in memory.
+    pub(super) unshared: usize,
+    pub(super) queue: Queue,
     pub(super) large: VecDeque<(Side, Step)>,
     /// What waits until all before it is done, phase by phase.
-    pub(super) later: VecDeque<VecDeque<(Side, Step)>>,
+    pub(super) later: VecDeque<Queue>,
     /// What changed last goes first.
     pub(super) recent: HashSet<TreePath>,
     /// Content that the receiver of a step has under another name.
@@ -178,6 +181,7 @@ enum Happened {
     Here(Option<Tell>),
     There(Option<Tell>),
     Connected(Result<Link>),
+    Saved(Result<()>),
     /// The work on this side broke off.
     Stopped,
     Time,
@@ -205,6 +209,9 @@ impl Controller {
                 controller.hear(Side::There, tell);
             }
             controller.work();
+        }
+        if let Some(saving) = controller.saving.take() {
+            let _ = saving.task.await;
         }
         controller.save();
         drop(told);
@@ -241,7 +248,9 @@ impl Controller {
             connecting,
             journal,
             unsaved: false,
-            queue: VecDeque::new(),
+            saving: None,
+            unshared: 0,
+            queue: Queue::default(),
             large: VecDeque::new(),
             later: VecDeque::new(),
             recent: HashSet::new(),
@@ -284,6 +293,7 @@ impl Controller {
         let times = [self.retry_at, self.look_at, self.quiet_at, self.again_at];
         let next_time = times.into_iter().flatten().min();
         let (link, connecting, worker) = (&mut self.link, &mut self.connecting, &mut self.worker);
+        let saving = &mut self.saving;
         tokio::select! {
             command = commands.recv() => Happened::Command(command),
             tell = told.recv() => Happened::Here(tell),
@@ -292,6 +302,9 @@ impl Controller {
             }
             link = async { match connecting { Some(task) => task.await, None => std::future::pending().await } } => {
                 Happened::Connected(link.unwrap_or_else(|error| Err(Failure::because("cannot connect", error))))
+            }
+            saved = async { match saving { Some(saving) => (&mut saving.task).await, None => std::future::pending().await } } => {
+                Happened::Saved(saved.unwrap_or_else(|error| Err(Failure::because("writing broke off", error))))
             }
             _ = async { match worker { Some(task) => task.await, None => std::future::pending().await } } => {
                 Happened::Stopped
@@ -311,6 +324,7 @@ impl Controller {
             Happened::There(Some(tell)) => self.hear(Side::There, tell),
             Happened::There(None) => self.lose_link(),
             Happened::Connected(result) => self.connected(result),
+            Happened::Saved(result) => self.saved_aside(result),
             Happened::Stopped => self.lose_here(),
             Happened::Time => self.on_time(tells),
         }
@@ -334,16 +348,7 @@ impl Controller {
         if self.quiet_at.is_some_and(|time| time <= now) {
             self.quiet_at = None;
             self.guard.calm();
-            for side in [Side::Here, Side::There] {
-                if !std::mem::replace(&mut self.known(side).settled, true) {
-                    let ticket = self.ticket();
-                    self.unsettled(side).ask(ticket);
-                    self.ask(side, Ask::Settle { ticket });
-                }
-            }
-            if self.journal.length_bytes > LONG_JOURNAL_BYTES || self.unsaved {
-                self.save();
-            }
+            self.settle();
         }
         if self.again_at.is_some_and(|time| time <= now) {
             self.again_at = None;

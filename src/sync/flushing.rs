@@ -2,6 +2,7 @@
 
 use super::controller::{Command, Controller, Flush};
 use super::message::Ask;
+use super::queue::Queue;
 use super::reconcile::Side;
 use crate::model::sync::{SyncState, SyncStatus};
 use crate::model::{Event, Failure, Result};
@@ -29,7 +30,7 @@ impl Controller {
         let counts = [
             (self.queue.len(), "queued"),
             (self.large.len(), "large queued"),
-            (self.later.iter().map(|phase| phase.len()).sum(), "for later"),
+            (self.later.iter().map(Queue::len).sum(), "for later"),
             (to_here, "on the way here"),
             (self.flights.len() - to_here, "on the way there"),
             (in_hand, "of them in hand"),

@@ -9,6 +9,7 @@ use super::reconcile::Side;
 use super::replica::digest;
 use super::store::{Agreement, Record};
 use super::tree::{Apart, Change, Leaf, Node, Now};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -17,6 +18,8 @@ const MOST_REFUSALS: u32 = 8;
 /// More changes than this at once are no edit that somebody waits for.
 const MOST_RECENT: usize = 1000;
 
+/// After so many agreements what is equal by now in the trees is made one: a first copy would have each file thrice.
+const MOST_UNSHARED: usize = 4000;
 /// A tree of more is not taken from the other side.
 const MOST_ENTRIES: u64 = 5_000_000;
 
@@ -141,7 +144,7 @@ impl Controller {
                     }
                 }
                 Outcome::NeedsContent if alone => {}
-                Outcome::NeedsContent if self.not_own.insert(step.path.clone()) => self.queue.push_front((to, step)),
+                Outcome::NeedsContent if self.not_own.insert(step.path.clone()) => self.queue.put_first(to, step),
                 // Sent whole it was not what it should be either: it changes, or the other side is not honest.
                 Outcome::NeedsContent => self.stall(to, step.path, None),
                 Outcome::Refused => self.stall(to, step.path, None),
@@ -189,10 +192,21 @@ impl Controller {
         for side in [Side::Here, Side::There] {
             // Whoever wrote it: what a person saved can be lost with the computer too.
             self.known(side).settled = false;
-            agreements.iter().for_each(|agreement| self.unsettled(side).add(agreement.clone()));
         }
+        self.unshared += agreements.len();
+        agreements.iter().cloned().for_each(|(path, leaf)| self.unsettle(path, leaf));
         let records: Vec<_> = agreements.into_iter().map(|(path, leaf)| Record::Agreed(path, leaf)).collect();
         self.write_down(&records);
+        if self.unshared > MOST_UNSHARED {
+            self.share_trees();
+        }
+    }
+
+    /// It may not be on the disk of either side yet.
+    pub(super) fn unsettle(&mut self, path: TreePath, leaf: Option<Leaf>) {
+        let leaf = Arc::new(leaf);
+        self.unsettled.here.add(path.clone(), leaf.clone());
+        self.unsettled.there.add(path, leaf);
     }
 
     fn write_down(&mut self, records: &[Record]) {

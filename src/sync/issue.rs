@@ -3,6 +3,7 @@
 use super::controller::{Controller, Flight};
 use super::message::{Ask, Body, Order, ReadFile, Ticket};
 use super::path::Blob;
+use super::queue::Queue;
 use super::reconcile::{Side, Step};
 use super::tree::Leaf;
 
@@ -44,7 +45,7 @@ impl Controller {
     pub(super) fn issue(&mut self) {
         let (mut here, mut there) = (Batch::default(), Batch::default());
         while self.flight_bytes < MOST_FLIGHT_BYTES {
-            let Some((to, step)) = self.queue.pop_front() else { break };
+            let Some((to, step)) = self.queue.pop() else { break };
             let own = self.own_copy(to, &step);
             let file = content_of(&step).copied();
             let content = file.filter(|file| own.is_none() || file.size_bytes > COPIED_AT_ONCE_BYTES);
@@ -126,7 +127,7 @@ impl Controller {
 
     /// Steps that are known and not done.
     pub(super) fn backlog(&self) -> u64 {
-        let later: usize = self.later.iter().map(|phase| phase.len()).sum();
+        let later: usize = self.later.iter().map(Queue::len).sum();
         (self.queue.len() + self.large.len() + self.flights.len() + later) as u64
     }
 }

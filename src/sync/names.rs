@@ -98,11 +98,11 @@ struct Probe<'a> {
 
 impl Probe<'_> {
     fn ask(&self) -> io::Result<Rules> {
-        let file = self.aside.create(self.name.as_bytes())?;
+        let file = self.aside.create(self.name.as_bytes(), 0o600)?;
         let has = |name: String| Ok::<_, io::Error>(self.aside.look(name.as_bytes())?.is_some());
         let keeps = |mode: u16| set_mode(&file, mode).is_ok() && facts_of(&file).is_ok_and(|facts| facts.mode == mode);
         let not_utf8 = [self.name.as_bytes(), b"\xff"].concat();
-        let only_utf8 = match self.aside.create(&not_utf8) {
+        let only_utf8 = match self.aside.create(&not_utf8, 0o600) {
             Ok(_) => self.aside.unlink(&not_utf8).map(|()| false)?,
             Err(_) => true,
         };

@@ -4,6 +4,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The longest path taken (PATH_MAX of Linux, without its NUL).
 const LONGEST_PATH_BYTES: usize = 4095;
@@ -14,9 +15,9 @@ const LONGEST_NAME_BYTES: usize = 255;
 
 /// A path relative to the root of a tree; empty for the root. Holds no `.`, no `..`, no empty part and no NUL, also
 /// when it was read from the wire. In order, a folder is followed by what is in it only if no sibling sorts between:
-/// order is that of the parts, not of the bytes.
+/// order is that of the parts, not of the bytes. A copy costs nothing: a path is held in many places while it is synced.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct TreePath(Vec<u8>);
+pub struct TreePath(Arc<[u8]>);
 
 impl TreePath {
     /// The root itself.
@@ -25,8 +26,8 @@ impl TreePath {
     }
 
     /// A path from its bytes; `None` when it could lead elsewhere or is too long.
-    pub fn parse(bytes: Vec<u8>) -> Option<TreePath> {
-        let path = TreePath(bytes);
+    pub fn parse(bytes: &[u8]) -> Option<TreePath> {
+        let path = TreePath(bytes.into());
         path.is_fine().then_some(path)
     }
 
@@ -41,18 +42,15 @@ impl TreePath {
     /// `path` as seen from `root`; `None` when it is not below it.
     pub fn below(root: &Path, path: &Path) -> Option<TreePath> {
         use std::os::unix::ffi::OsStrExt;
-        TreePath::parse(path.strip_prefix(root).ok()?.as_os_str().as_bytes().to_owned())
+        TreePath::parse(path.strip_prefix(root).ok()?.as_os_str().as_bytes())
     }
 
     /// The name `name` in this folder.
     pub fn join(&self, name: &[u8]) -> TreePath {
-        let mut bytes = Vec::with_capacity(self.0.len() + 1 + name.len());
-        bytes.extend_from_slice(&self.0);
-        if !bytes.is_empty() {
-            bytes.push(b'/');
+        if self.0.is_empty() {
+            return TreePath(name.into());
         }
-        bytes.extend_from_slice(name);
-        TreePath(bytes)
+        TreePath(self.0.iter().chain(b"/").chain(name).copied().collect())
     }
 
     /// The folder it is in, and its name there; `None` for the root.
@@ -61,7 +59,7 @@ impl TreePath {
             return None;
         }
         Some(match self.0.iter().rposition(|byte| *byte == b'/') {
-            Some(at) => (TreePath(self.0[..at].to_owned()), &self.0[at + 1..]),
+            Some(at) => (TreePath(self.0[..at].into()), &self.0[at + 1..]),
             None => (TreePath::root(), &self.0),
         })
     }
@@ -134,7 +132,7 @@ impl fmt::Debug for TreePath {
 impl From<&str> for TreePath {
     /// For paths known when the program is written.
     fn from(text: &str) -> TreePath {
-        TreePath::parse(text.as_bytes().to_owned()).unwrap_or_default()
+        TreePath::parse(text.as_bytes()).unwrap_or_default()
     }
 }
 
@@ -146,8 +144,8 @@ impl Serialize for TreePath {
 
 impl<'de> Deserialize<'de> for TreePath {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<TreePath, D::Error> {
-        let bytes = from.deserialize_byte_buf(BytesVisitor)?;
-        TreePath::parse(bytes).ok_or_else(|| D::Error::custom("a path that may not be"))
+        let path = from.deserialize_bytes(BytesVisitor(TreePath::parse))?;
+        path.ok_or_else(|| D::Error::custom("a path that may not be"))
     }
 }
 
@@ -169,25 +167,35 @@ impl Serialize for Blob {
 
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Blob, D::Error> {
-        from.deserialize_byte_buf(BytesVisitor).map(Blob)
+        from.deserialize_byte_buf(BytesVisitor(<[u8]>::to_vec)).map(Blob)
     }
 }
 
-struct BytesVisitor;
+/// For `serde(with)`: shared bytes as one piece.
+pub mod shared_bytes {
+    use super::{Arc, BytesVisitor, Deserializer, Serializer};
 
-impl Visitor<'_> for BytesVisitor {
-    type Value = Vec<u8>;
+    pub fn serialize<S: Serializer>(bytes: &Arc<[u8]>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
+        from.deserialize_bytes(BytesVisitor(|bytes: &[u8]| bytes.into()))
+    }
+}
+
+/// Makes something of bytes.
+struct BytesVisitor<F>(F);
+
+impl<T, F: FnOnce(&[u8]) -> T> Visitor<'_> for BytesVisitor<F> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("bytes")
     }
 
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-        Ok(bytes.to_owned())
-    }
-
-    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-        Ok(bytes)
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<T, E> {
+        Ok(self.0(bytes))
     }
 }
 
@@ -198,10 +206,10 @@ mod tests {
     #[test]
     fn what_could_lead_out_is_no_path() {
         for bad in ["/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/.", "a\0b"] {
-            assert_eq!(TreePath::parse(bad.into()), None, "{bad:?}");
+            assert_eq!(TreePath::parse(bad.as_bytes()), None, "{bad:?}");
         }
-        assert_eq!(TreePath::parse(vec![b'a'; 256]), None);
-        assert!(TreePath::parse(b"\xff/..a".to_vec()).is_some());
+        assert_eq!(TreePath::parse(&[b'a'; 256]), None);
+        assert!(TreePath::parse(b"\xff/..a").is_some());
         let wire = postcard::to_stdvec(&Blob(b"../x".to_vec())).unwrap();
         assert!(postcard::from_bytes::<TreePath>(&wire).is_err());
     }

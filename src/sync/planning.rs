@@ -7,10 +7,11 @@ use super::git::{Phase, is_git_folder, is_packed, is_run_by_git, phase};
 use super::issue::content_of;
 use super::modes::adopt_modes;
 use super::path::TreePath;
+use super::queue::Queue;
 use super::reconcile::{Plan, Side, Step, Way, reconcile};
-use super::tree::{Leaf, Node, share};
+use super::tree::{Leaf, Node};
 use crate::model::sync::SyncDirection;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use tokio::time::Instant;
 
 /// Shorter queues are done before anybody notices their order.
@@ -50,12 +51,10 @@ impl Controller {
             return;
         }
         self.agree(plan.agreed.into_iter().map(|step| (step.path, step.new)).collect());
-        let here = plan.here.into_iter().map(|step| (Side::Here, step));
-        let steps = here.chain(plan.there.into_iter().map(|step| (Side::There, step))).collect();
-        self.enqueue(steps);
+        self.enqueue([(Side::Here, plan.here), (Side::There, plan.there)]);
         // What waits for a step that cannot be done waits with it.
         self.stale |= deferred && self.backlog() > 0;
-        share(&mut self.base, &mut self.here.tree, &mut self.there.tree);
+        self.share_trees();
     }
 
     /// Makes a plan fit what each side's file system makes of names. Returns whether more can be done after it.
@@ -75,63 +74,55 @@ impl Controller {
         deferred
     }
 
-    fn enqueue(&mut self, steps: Vec<(Side, Step)>) {
+    fn enqueue(&mut self, sides: [(Side, Vec<Step>); 2]) {
         self.clear_queues();
-        self.find_moved(&steps);
+        self.find_moved(&sides);
         let now = Instant::now();
         let mut stalled = std::mem::take(&mut self.stalled);
-        let (mut references, mut leftovers) = (VecDeque::new(), VecDeque::new());
-        for (side, step) in steps {
-            let key = (side, step.path.clone());
-            // Those that no plan wants any more are forgotten.
-            if let Some(entry) = stalled.remove(&key) {
-                self.again_at = self.again_at.into_iter().chain((entry.until > now).then_some(entry.until)).min();
-                self.stalled.insert(key.clone(), entry);
+        let (mut references, mut leftovers) = (Queue::default(), Queue::default());
+        for (side, mut steps) in sides {
+            steps.retain(|step| {
+                let key = (side, step.path.clone());
+                // Those that no plan wants any more are forgotten.
+                if let Some(entry) = stalled.remove(&key) {
+                    self.again_at = self.again_at.into_iter().chain((entry.until > now).then_some(entry.until)).min();
+                    self.stalled.insert(key.clone(), entry);
+                }
+                // A path may have two steps, a folder that goes and a file that comes: the second waits with the first,
+                // or it would be refused again and again, and put off the first each time.
+                !self.busy.contains_key(&key) && self.stalled.get(&key).is_none_or(|entry| entry.until <= now)
+            });
+            for (later, phase_of) in [(&mut references, Phase::References), (&mut leftovers, Phase::Leftovers)] {
+                later.put(side, steps.extract_if(.., |step| phase(step) == phase_of).collect());
             }
-            // A path may have two steps, a folder that goes and a file that comes: the second waits with the first, or
-            // it would be refused again and again, and put off the first each time.
-            let waits = self.busy.contains_key(&key) || self.stalled.get(&key).is_some_and(|entry| entry.until > now);
-            if !waits {
-                let queue = match phase(&step) {
-                    Phase::First => &mut self.queue,
-                    Phase::References => &mut references,
-                    Phase::Leftovers => &mut leftovers,
-                };
-                queue.push_back((side, step));
-            }
+            self.queue.put(side, steps);
         }
         self.later.extend([references, leftovers].into_iter().filter(|phase| !phase.is_empty()));
         if self.queue.len() > SHORT_QUEUE && !self.recent.is_empty() {
-            self.put_recent_first();
+            let recent = &self.recent;
+            let is_above = |path: &TreePath| recent.iter().any(|recent| recent.is_within(path));
+            self.queue.prefer(|step| {
+                recent.contains(&step.path) || (step.new == Some(Leaf::Folder) && is_above(&step.path))
+            });
         }
     }
 
-    fn put_recent_first(&mut self) {
-        let recent = &self.recent;
-        let is_above = |path: &TreePath| recent.iter().any(|recent| recent.is_within(path));
-        let (first, then): (VecDeque<_>, VecDeque<_>) = self.queue.drain(..).partition(|(_, step)| {
-            recent.contains(&step.path) || (step.new == Some(Leaf::Folder) && is_above(&step.path))
-        });
-        self.queue = first;
-        self.queue.extend(then);
-    }
-
     /// Remembers where content that goes under one name is wanted under another.
-    fn find_moved(&mut self, steps: &[(Side, Step)]) {
+    fn find_moved(&mut self, sides: &[(Side, Vec<Step>)]) {
         self.moved.clear();
-        let gone: HashMap<_, _> = steps
-            .iter()
+        let all = || sides.iter().flat_map(|(side, steps)| steps.iter().map(|step| (*side, step)));
+        let gone: HashMap<_, _> = all()
             .filter_map(|(side, step)| match (&step.old, &step.new) {
-                (Some(Leaf::File(file)), None) if file.size_bytes > 0 => Some(((*side, file.hash), &step.path)),
+                (Some(Leaf::File(file)), None) if file.size_bytes > 0 => Some(((side, file.hash), &step.path)),
                 _ => None,
             })
             .collect();
         if gone.is_empty() {
             return;
         }
-        for (side, step) in steps {
-            if let Some(from) = content_of(step).and_then(|file| gone.get(&(*side, file.hash))) {
-                self.moved.insert((*side, step.path.clone()), (*from).clone());
+        for (side, step) in all() {
+            if let Some(from) = content_of(step).and_then(|file| gone.get(&(side, file.hash))) {
+                self.moved.insert((side, step.path.clone()), (*from).clone());
             }
         }
     }
@@ -156,7 +147,7 @@ impl Controller {
     }
 
     pub(super) fn clear_queues(&mut self) {
-        self.queue.clear();
+        self.queue = Queue::default();
         self.large.clear();
         self.later.clear();
     }

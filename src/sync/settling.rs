@@ -4,7 +4,7 @@ use super::life::{Life, LifeId};
 use super::message::{Tell, Ticket};
 use super::replica::Replica;
 use super::scan::nanoseconds_now;
-use super::store::{KeptTree, load, save};
+use super::store::{load, save};
 use super::tree::Node;
 use super::worker::{Told, Work, Worker};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ struct Seen {
     life: LifeId,
     /// What changed later may have been lost if the computer went down; since 1970.
     on_disk_nanoseconds: i64,
-    tree: KeptTree,
+    tree: Node,
 }
 
 /// Clocks of file systems tick every 1 to 10 ms, and those of computers are set.
@@ -29,7 +29,7 @@ const CLOCK_MARGIN_NANOSECONDS: i64 = 60_000_000_000;
 /// disk, in nanoseconds since 1970; zero: nobody can say, so what is kept has to be kept anew.
 pub fn recall(replica: &mut Replica, life: &Life) -> i64 {
     let Some(seen) = load::<Seen>(&replica.state.join(SEEN)) else { return 0 };
-    let mut tree: Node = seen.tree.into();
+    let mut tree = seen.tree;
     let same_life = seen.life == life.id;
     if !same_life {
         tree.forget_stamps_since(seen.on_disk_nanoseconds - CLOCK_MARGIN_NANOSECONDS);
@@ -53,7 +53,7 @@ impl Worker {
         let (path, saving) = (self.replica.state.join(SEEN), self.saving.clone());
         move || {
             let _one_at_a_time = saving.lock();
-            let seen = Seen { life, on_disk_nanoseconds, tree: KeptTree::from(&tree) };
+            let seen = Seen { life, on_disk_nanoseconds, tree };
             let _ = save(&path, &seen);
         }
     }

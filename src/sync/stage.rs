@@ -6,7 +6,7 @@ use super::message::{Body, Order};
 use super::path::TreePath;
 use super::replica::Replica;
 use super::tree::{File, Hash, Leaf, Node};
-use crate::sys::folder::{Facts, Sort, facts_of, set_mode};
+use crate::sys::folder::{Facts, Sort, facts_of, set_mode, set_modified};
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -75,7 +75,7 @@ impl Replica {
                 if *blake3::hash(&content.0).as_bytes() != wanted.hash {
                     return Err(Not::Refused);
                 }
-                let mut file = self.stage.create(name)?;
+                let mut file = self.stage.create(name, wanted.mode)?;
                 holes::write(&mut file, &content.0)?;
                 file
             }
@@ -83,12 +83,16 @@ impl Replica {
             Body::Own(path) => self.copy_own(name, path, wanted)?,
             Body::Staged | Body::Renamed(_) | Body::None => return Err(Not::NeedsContent),
         };
-        set_mode(&file, wanted.mode)?;
         // A new file keeps its time. One that is replaced gets the time of now, by this side's clock: a build that runs
         // here has to see that it is newer than what was made of the old one.
         if order.old.is_none() {
-            self.stage.set_modified(name, wanted.modified_nanoseconds)?;
+            set_modified(&file, wanted.modified_nanoseconds)?;
         }
+        let facts = facts_of(&file)?;
+        if facts.mode == wanted.mode {
+            return Ok(facts);
+        }
+        set_mode(&file, wanted.mode)?;
         Ok(facts_of(&file)?)
     }
 
@@ -96,7 +100,7 @@ impl Replica {
     fn copy_own(&mut self, name: &[u8], path: &TreePath, wanted: &File) -> Result<fs::File, Not> {
         let from = self.find_own(path, &wanted.hash).or_else(|| self.trash.find(&wanted.hash));
         let Some(mut from) = from else { return Err(Not::NeedsContent) };
-        let mut to = self.stage.create(name)?;
+        let mut to = self.stage.create(name, wanted.mode)?;
         let mut hasher = blake3::Hasher::new();
         copy_hashing(&mut from, &mut holes::Holed(&mut to), u64::MAX, &mut hasher)?;
         if *hasher.finalize().as_bytes() != wanted.hash {

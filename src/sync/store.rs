@@ -1,79 +1,53 @@
 //! What is kept between runs: trees in files that a crash cannot tear, and a journal of what was agreed since.
 
-use super::path::{Blob, TreePath};
-use super::tree::{self, Apart, Folder, Leaf, Node, Stamp};
+use super::path::TreePath;
+use super::tree::Leaf;
 use crate::model::{Result, Trying};
-use crate::sys::fs::write_atomically;
+use crate::sys::fs::write_atomically_with;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Raised with every change of what is kept: an older file is then as good as none.
 const FORMAT: u32 = 3;
 const CHECKSUM_BYTES: usize = 32;
+/// The quickest of zstd.
+const PACKING_LEVEL: i32 = 1;
 /// No tree of this program is longer, unpacked.
 const LONGEST_BYTES: usize = 2 << 30;
-
-/// A tree with its stamps.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct KeptTree(Entry);
-
-#[derive(Debug, Serialize, Deserialize)]
-enum Entry {
-    /// A file, and the two parts of its stamp.
-    File(tree::File, i64, u64),
-    Link(Blob),
-    Folder(Vec<(Blob, Entry)>),
-    Apart(Apart),
-}
-
-impl From<&Node> for KeptTree {
-    fn from(root: &Node) -> KeptTree {
-        fn keep(node: &Node) -> Entry {
-            match node {
-                Node::File(file, stamp) => Entry::File(*file, stamp.changed_nanoseconds, stamp.inode),
-                Node::Link(target) => Entry::Link(Blob(target.to_vec())),
-                Node::Folder(folder) => {
-                    let inner = folder.entries().iter();
-                    Entry::Folder(inner.map(|(name, node)| (Blob(name.to_vec()), keep(node))).collect())
-                }
-                Node::Apart(why) => Entry::Apart(*why),
-            }
-        }
-        KeptTree(keep(root))
-    }
-}
-
-impl From<KeptTree> for Node {
-    fn from(kept: KeptTree) -> Node {
-        fn node(entry: Entry) -> Node {
-            match entry {
-                Entry::File(file, changed_nanoseconds, inode) => Node::File(file, Stamp { changed_nanoseconds, inode }),
-                Entry::Link(target) => Node::Link(target.0.into()),
-                Entry::Folder(inner) => {
-                    let entries = inner.into_iter().map(|(name, entry)| (name.0.into(), node(entry))).collect();
-                    Node::Folder(Arc::new(Folder::of(entries)))
-                }
-                Entry::Apart(why) => Node::Apart(why),
-            }
-        }
-        node(kept.0)
-    }
-}
 
 /// Writes `value` so that it is there whole or not at all.
 ///
 /// # Errors
 /// The disk is full or the folder not writable.
 pub fn save<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    let what = || format!("cannot write {}", path.display());
-    let plain = postcard::to_stdvec(&(FORMAT, value)).trying(what)?;
-    let mut bytes = zstd::bulk::compress(&plain, 1).trying(what)?;
-    let sum = blake3::hash(&bytes);
-    bytes.extend_from_slice(sum.as_bytes());
-    write_atomically(path, &bytes)
+    // Packed piece by piece: whole, it would be the largest thing that this program ever has in memory.
+    write_atomically_with(path, |file| {
+        let summed = Summed { to: file, hasher: blake3::Hasher::new() };
+        let mut packed = BufWriter::new(zstd::stream::Encoder::new(summed, PACKING_LEVEL)?);
+        postcard::to_io(&(FORMAT, value), &mut packed).map_err(io::Error::other)?;
+        let Summed { to: file, hasher } = packed.into_inner()?.finish()?;
+        file.write_all(hasher.finalize().as_bytes())
+    })
+}
+
+/// Sums up what is written.
+struct Summed<'a> {
+    to: &'a mut File,
+    hasher: blake3::Hasher,
+}
+
+impl Write for Summed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// Reads what `save` wrote; `None` when there is nothing, or nothing that can be used.
@@ -184,6 +158,8 @@ fn read_record(bytes: &[u8]) -> Option<(Record, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::path::Blob;
+    use crate::sync::tree::{Apart, Node};
 
     #[test]
     fn a_journal_cut_or_flipped_anywhere_keeps_what_came_before() {
@@ -220,19 +196,19 @@ mod tests {
         tree.set(&"a".into(), Some(Node::folder()));
         tree.set(&"a/b".into(), Some(Node::Link(b"t".as_slice().into())));
         tree.set(&"c".into(), Some(Node::Apart(Apart::Special)));
-        save(&path, &KeptTree::from(&tree)).unwrap();
-        assert_eq!(load::<KeptTree>(&path).map(Node::from), Some(tree));
+        save(&path, &tree).unwrap();
+        assert_eq!(load::<Node>(&path), Some(tree));
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() {
             std::fs::write(&path, &whole[..at]).unwrap();
-            assert!(load::<KeptTree>(&path).is_none(), "cut at {at}");
+            assert!(load::<Node>(&path).is_none(), "cut at {at}");
             for bit in 0..8 {
                 let mut flipped = whole.clone();
                 flipped[at] ^= 1 << bit;
                 std::fs::write(&path, &flipped).unwrap();
-                assert!(load::<KeptTree>(&path).is_none(), "bit {bit} of {at} flipped");
+                assert!(load::<Node>(&path).is_none(), "bit {bit} of {at} flipped");
             }
         }
-        assert!(load::<KeptTree>(&folder.path().join("none")).is_none());
+        assert!(load::<Node>(&folder.path().join("none")).is_none());
     }
 }

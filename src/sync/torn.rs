@@ -16,7 +16,7 @@ impl Controller {
         let mut torn = 0;
         for (side, went_down) in [(Side::Here, here), (Side::There, there)] {
             for (path, agreed) in if went_down { self.unsettled(side).all() } else { Vec::new() } {
-                torn += u64::from(self.mend(side, &path, agreed.as_ref(), here && there));
+                torn += u64::from(self.mend(side, &path, (*agreed).as_ref(), here && there));
             }
         }
         if torn > 0 {

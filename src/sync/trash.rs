@@ -61,7 +61,7 @@ impl Trash {
             let name = self.number.to_string().into_bytes();
             self.folder.make_folder(&name, 0o700)?;
             let folder = self.folder.enter(&name)?;
-            let index = folder.create(b"index")?;
+            let index = folder.create(b"index", 0o600)?;
             self.batch = Some(Batch { folder, index, count: 0 });
         }
         let batch = self.batch.as_mut().expect("made just now");
@@ -128,7 +128,7 @@ impl Trash {
             let length = usize::from(u16::from_le_bytes(*length));
             let Some((path, tail)) = tail.split_at_checked(length) else { break };
             let name = (entries.len() + 1).to_string().into_bytes();
-            entries.extend(TreePath::parse(path.to_owned()).map(|path| (name, path)));
+            entries.extend(TreePath::parse(path).map(|path| (name, path)));
             rest = tail;
         }
         Ok(Some((folder, entries)))

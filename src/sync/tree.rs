@@ -1,7 +1,7 @@
 //! A tree of files as data. Folders are shared between trees that are equal, so a copy costs nothing and what is the
 //! same is seen at a glance.
 
-use super::path::{Blob, TreePath};
+use super::path::{Blob, TreePath, shared_bytes};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ pub type Hash = [u8; 32];
 pub type Name = Arc<[u8]>;
 
 /// What stands at a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Node {
     File(File, Stamp),
     /// A symlink and what it points to, never followed.
-    Link(Arc<[u8]>),
-    Folder(Arc<Folder>),
+    Link(#[serde(with = "shared_bytes")] Arc<[u8]>),
+    Folder(#[serde(with = "shared_folder")] Arc<Folder>),
     /// Something that stays on its side: nothing at or below it is touched.
     Apart(Apart),
 }
@@ -35,7 +35,7 @@ pub struct File {
 }
 
 /// By which a side recognises a file that it has read, without reading it again.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Stamp {
     /// Zero: it changed so shortly before it was read that a later change could look the same.
     pub changed_nanoseconds: i64,
@@ -61,6 +61,27 @@ pub enum Apart {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Folder {
     entries: Vec<(Name, Node)>,
+}
+
+/// Written and read without a second copy of the tree in between.
+mod shared_folder {
+    use super::{Arc, Folder, Name, Node, shared_bytes};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    struct Read(#[serde(with = "shared_bytes")] Name, Node);
+
+    #[derive(Serialize)]
+    struct Written<'a>(#[serde(serialize_with = "shared_bytes::serialize")] &'a Name, &'a Node);
+
+    pub fn serialize<S: Serializer>(folder: &Arc<Folder>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(folder.entries.iter().map(|(name, node)| Written(name, node)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Folder>, D::Error> {
+        let entries: Vec<Read> = Vec::deserialize(from)?;
+        Ok(Arc::new(Folder::of(entries.into_iter().map(|Read(name, node)| (name, node)).collect())))
+    }
 }
 
 /// What an operation sees at a path: as `Node`, without what is below.

@@ -3,21 +3,24 @@
 
 use super::message::Ticket;
 use super::path::TreePath;
-use super::store::Agreement;
 use super::tree::Leaf;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What both sides agreed on, held once for both.
+pub type Kept = (TreePath, Arc<Option<Leaf>>);
 
 /// For one side.
 #[derive(Debug, Default)]
 pub struct Unsettled {
-    paths: BTreeMap<TreePath, Option<Leaf>>,
+    paths: BTreeMap<TreePath, Arc<Option<Leaf>>>,
     /// What the side is writing to disk, and the question to which it will say that it is there.
-    asked: Option<(Ticket, BTreeMap<TreePath, Option<Leaf>>)>,
+    asked: Option<(Ticket, BTreeMap<TreePath, Arc<Option<Leaf>>>)>,
 }
 
 impl Unsettled {
     /// Both sides have this now, in memory at least.
-    pub fn add(&mut self, (path, leaf): Agreement) {
+    pub fn add(&mut self, path: TreePath, leaf: Arc<Option<Leaf>>) {
         self.paths.insert(path, leaf);
     }
 
@@ -52,10 +55,12 @@ impl Unsettled {
     }
 
     /// All of it, folders before what is in them.
-    pub fn all(&self) -> Vec<Agreement> {
-        let mut all = self.asked.as_ref().map(|(_, asked)| asked.clone()).unwrap_or_default();
-        all.extend(self.paths.iter().map(|(path, leaf)| (path.clone(), leaf.clone())));
-        all.into_iter().collect()
+    pub fn all(&self) -> Vec<Kept> {
+        let asked = self.asked.iter().flat_map(|(_, asked)| asked).filter(|(path, _)| !self.paths.contains_key(*path));
+        let mut all: Vec<Kept> =
+            asked.chain(&self.paths).map(|(path, leaf)| (path.clone(), leaf.clone())).collect();
+        all.sort_unstable_by(|one, two| one.0.cmp(&two.0));
+        all
     }
 }
 
@@ -65,20 +70,21 @@ mod tests {
 
     #[test]
     fn what_came_after_the_question_stays_unsettled() {
+        let add = |unsettled: &mut Unsettled, path: &str, leaf| unsettled.add(path.into(), Arc::new(leaf));
         let mut unsettled = Unsettled::default();
-        unsettled.add(("a".into(), Some(Leaf::Folder)));
-        unsettled.add(("b".into(), Some(Leaf::Folder)));
+        add(&mut unsettled, "a", Some(Leaf::Folder));
+        add(&mut unsettled, "b", Some(Leaf::Folder));
         unsettled.ask(1);
-        unsettled.add(("a".into(), None));
-        let all: Vec<Agreement> = vec![("a".into(), None), ("b".into(), Some(Leaf::Folder))];
+        add(&mut unsettled, "a", None);
+        let all: Vec<Kept> = vec![("a".into(), Arc::new(None)), ("b".into(), Arc::new(Some(Leaf::Folder)))];
         assert_eq!(unsettled.all(), all);
         assert!(!unsettled.settled(7));
         unsettled.put_back();
         assert_eq!(unsettled.all(), all, "asked, and never answered");
         unsettled.ask(2);
-        unsettled.add(("c".into(), None));
+        add(&mut unsettled, "c", None);
         assert!(!unsettled.settled(2));
-        assert_eq!(unsettled.all(), [("c".into(), None)]);
+        assert_eq!(unsettled.all(), [("c".into(), Arc::new(None))]);
         unsettled.ask(3);
         assert!(unsettled.settled(3));
     }

@@ -5,7 +5,7 @@ use super::rename;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, fstat, fstatat, mkdirat, utimensat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, futimens, mkdirat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, symlinkat, unlinkat};
 use std::ffi::OsStr;
@@ -121,13 +121,14 @@ impl Folder {
         Ok(openat(&self.0, OsStr::from_bytes(name), flags, Mode::empty())?.into())
     }
 
-    /// Makes a new file, readable by its owner alone, for writing and reading.
+    /// Makes a new file for writing and reading, with those of the nine permission bits that the process's mask lets.
     ///
     /// # Errors
     /// As openat(2); an existing name is `EEXIST`.
-    pub fn create(&self, name: &[u8]) -> io::Result<File> {
+    pub fn create(&self, name: &[u8], mode: u16) -> io::Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(openat(&self.0, OsStr::from_bytes(name), flags, Mode::from_bits_truncate(0o600))?.into())
+        let mode = Mode::from_bits_truncate((mode & 0o777).into());
+        Ok(openat(&self.0, OsStr::from_bytes(name), flags, mode)?.into())
     }
 
     /// Opens a file for writing and reading, making it when it is missing.
@@ -208,16 +209,6 @@ impl Folder {
         rename::swapping(self.0.as_fd(), name, with.0.as_fd(), other)
     }
 
-    /// Sets the time of change of content, of a symlink too.
-    ///
-    /// # Errors
-    /// As utimensat(2).
-    pub fn set_modified(&self, name: &[u8], nanoseconds: i64) -> io::Result<()> {
-        let time = TimeSpec::new(nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
-        utimensat(&self.0, OsStr::from_bytes(name), &time, &time, UtimensatFlags::NoFollowSymlink)?;
-        Ok(())
-    }
-
     /// Gives what stands under `name` to a user, not following a symlink.
     ///
     /// # Errors
@@ -257,6 +248,16 @@ pub fn set_mode(file: &File, mode: u16) -> io::Result<()> {
 /// Whether this process may give files away.
 pub fn may_give_files() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// Sets the time of the last change of an open file's content, in nanoseconds since 1970.
+///
+/// # Errors
+/// As futimens(2).
+pub fn set_modified(file: &File, nanoseconds: i64) -> io::Result<()> {
+    let time = TimeSpec::new(nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
+    futimens(file, &time, &time)?;
+    Ok(())
 }
 
 impl From<FileStat> for Facts {
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!(open.rename_new(b"a", &open, b"b").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         open.swap(b"a", &open, b"b").unwrap();
         assert_eq!(open.look(b"a").unwrap().unwrap().size_bytes, 2);
-        open.set_modified(b"a", -1_500_000_000).unwrap();
+        set_modified(&open.read(b"a").unwrap(), -1_500_000_000).unwrap();
         assert_eq!(open.look(b"a").unwrap().unwrap().modified_nanoseconds, -1_500_000_000);
         let mut names = open.names().unwrap();
         names.sort();

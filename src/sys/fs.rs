@@ -2,7 +2,7 @@
 
 use crate::model::{Failure, Kind, Result, Trying};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// `path` as an absolute path without symlinks.
@@ -39,7 +39,15 @@ pub fn make_folder(path: &Path) -> Result<()> {
 /// # Errors
 /// The disk is full or the folder not writable; the old file is then untouched and the temporary one removed.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
-    write_with_mode(path, content, 0o666)
+    write_with_mode(path, 0o666, |file| file.write_all(content))
+}
+
+/// As [`write_atomically`], of what `write` puts into the file.
+///
+/// # Errors
+/// As [`write_atomically`], and those of `write`.
+pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    write_with_mode(path, 0o666, write)
 }
 
 /// As [`write_atomically`], for what only its owner may read.
@@ -47,17 +55,17 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write_atomically`].
 pub fn write_secret(path: &Path, content: &[u8]) -> Result<()> {
-    write_with_mode(path, content, 0o600)
+    write_with_mode(path, 0o600, |file| file.write_all(content))
 }
 
-fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+fn write_with_mode(path: &Path, mode: u32, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
     let written = (|| {
         let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
-        file.write_all(content)?;
+        write(&mut file)?;
         file.sync_all()?;
         fs::rename(&temporary, path)
     })();
