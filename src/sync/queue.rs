@@ -31,7 +31,8 @@ impl Queue {
     }
 
     /// Adds steps of a side behind its others.
-    pub fn put(&mut self, side: Side, steps: Vec<Step>) {
+    pub fn put(&mut self, side: Side, mut steps: Vec<Step>) {
+        steps.shrink_to_fit();
         let own = self.of(side);
         if own.is_empty() {
             *own = steps.into();
@@ -72,8 +73,8 @@ impl Queue {
 
 /// Gives memory back that is not needed any more.
 fn give_back(steps: &mut VecDeque<Step>) {
-    if steps.capacity() > FEW && steps.len() < steps.capacity() / 4 {
-        steps.shrink_to(steps.len() * 2);
+    if steps.capacity() > FEW && steps.len() < steps.capacity() / 2 {
+        steps.shrink_to_fit();
     }
 }
 
