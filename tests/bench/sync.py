@@ -23,15 +23,16 @@ EDITS = int(os.environ.get("EDITS", "60"))
 LARGE_MB = int(os.environ.get("LARGE_MB", "1024"))
 FOLDERS = max(1, FILES // 1000)
 # The first look of a peer at its trees takes no longer.
-READY_S = 240
+READY_S = 60
 
 
 def trees(world, tree):
     """A first copy, a second one of nothing, and two trees that are equal already."""
     names = ["tar over ssh", "devenv", "rsync", "unison"]
     first, again, equal = ({name: [] for name in names} for _ in range(3))
-    memory = []
+    memory, logins = [], []
     for _ in range(ROUNDS):
+        logins.append(timed([world.ssh, "127.0.0.1", "true"]))
         there = world.fresh("tar")
         os.makedirs(there)
         first["tar over ssh"].append(
@@ -55,6 +56,7 @@ def trees(world, tree):
         equal["unison"].append(timed(world.unison(tree, target, "-ignorearchives")))
     table(f"First copy of {FILES} small files", [(name, first[name]) for name in names])
     table("Once more, nothing changed", [(name, again[name]) for name in names[1:]])
+    print(f"\nAll of them begin with a login, which alone takes {statistics.median(logins):.2f} s", flush=True)
     table("Two equal trees that were never synced", [(name, equal[name]) for name in ["devenv", "unison"]])
     here, there = (statistics.median(ends) for ends in zip(*memory))
     print(f"\nMost memory of devenv in a first copy: {here:.0f} MB here, {there:.0f} MB there", flush=True)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # File sync beside rsync, Unison and lsyncd over an sshd on loopback. Variables: FILES (50000), ROUNDS (3), EDITS (60),
-# LARGE_MB (1024), PARTS (see sync.py); SYNC_ENDS: measure this build of tests/bench/sync_ends.rs.
+# LARGE_MB (1024), PARTS (see sync.py), TMPDIR; SYNC_ENDS: measure this build of tests/bench/sync_ends.rs.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,6 +11,6 @@ if [ -z "${SYNC_ENDS:-}" ]; then
     cargo build --quiet --release --manifest-path "$here/../../Cargo.toml" --example sync_ends
     SYNC_ENDS=$(find "$here/../../target" -path '*/release/examples/sync_ends' -type f | head -n 1)
 fi
-folder=$(mktemp -d /tmp/devenv-bench-sync.XXXXXX)
+folder=$(mktemp -d "${TMPDIR:-/tmp}/devenv-bench-sync.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 python3 "$here/sync.py" "$SYNC_ENDS" "$folder"
