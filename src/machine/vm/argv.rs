@@ -132,11 +132,23 @@ fn processor(wanted: &Wanted) -> &'static str {
     }
 }
 
-/// What the guest's kernel is told (Linux, Documentation/admin-guide/kernel-parameters.txt).
+/// What every guest's kernel is told (Linux, Documentation/admin-guide/kernel-parameters.txt).
+pub const KERNEL_WORDS: [&str; 7] = [
+    "rdinit=/init",
+    "panic=-1",
+    "audit=0",
+    "rcupdate.rcu_expedited=1",
+    "cryptomgr.notests",
+    // Nobody asks these for random numbers or keys; to try themselves out takes them a quarter of a second where the
+    // processor is translated.
+    "initcall_blacklist=jent_mod_init,crypto_kdf108_init",
+    // Those that a program may use by itself. The others of Debian wait for a policy that nobody loads.
+    "lsm=landlock,yama",
+];
+
 fn kernel_command_line(wanted: &Wanted) -> String {
-    let mut words = vec![];
+    let mut words = KERNEL_WORDS.to_vec();
     let counter = wanted.tsc_kilohertz.map(|kilohertz| format!("tsc_early_khz={kilohertz}"));
-    words.extend(["rdinit=/init", "panic=-1", "audit=0", "rcupdate.rcu_expedited=1", "cryptomgr.notests"]);
     let is_x86 = wanted.architecture == Architecture::X86_64;
     match is_x86 {
         true => words.extend(["console=ttyS0", "8250.nr_uarts=1", "i8042.noaux", "i8042.nokbd"]),

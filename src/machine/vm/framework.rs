@@ -1,7 +1,7 @@
 //! The machine that is wanted, for Apple's Virtualization.framework instead of QEMU. Experimental: it has not run on a
 //! Mac yet (docs/macos.md).
 
-use super::argv::{Architecture, Wanted};
+use super::argv::{Architecture, KERNEL_WORDS, Wanted};
 use super::qemu::System;
 use crate::model::guest::SSH_PORT;
 use crate::model::{Failure, Result};
@@ -45,16 +45,7 @@ pub fn machine(wanted: &Wanted, socket: PathBuf) -> VirtualMachine {
 
 /// As QEMU's guests get it, with the only console that the framework has: virtio's.
 fn kernel_command_line() -> String {
-    [
-        "rdinit=/init",
-        "panic=-1",
-        "audit=0",
-        "rcupdate.rcu_expedited=1",
-        "cryptomgr.notests",
-        "console=hvc0",
-        "loglevel=5",
-    ]
-    .join(" ")
+    [&KERNEL_WORDS[..], &["console=hvc0", "loglevel=5"]].concat().join(" ")
 }
 
 #[cfg(test)]
