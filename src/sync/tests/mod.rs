@@ -2,6 +2,7 @@
 
 mod deltas;
 mod faults;
+mod keeping;
 mod names;
 mod power;
 mod reconcile;
