@@ -101,9 +101,8 @@ impl Controller {
         if self.queue.len() > SHORT_QUEUE && !self.recent.is_empty() {
             let recent = &self.recent;
             let is_above = |path: &TreePath| recent.iter().any(|recent| recent.is_within(path));
-            self.queue.prefer(|step| {
-                recent.contains(&step.path) || (step.new == Some(Leaf::Folder) && is_above(&step.path))
-            });
+            self.queue
+                .prefer(|step| recent.contains(&step.path) || (step.new == Some(Leaf::Folder) && is_above(&step.path)));
         }
     }
 

@@ -10,12 +10,14 @@ use std::sync::Arc;
 /// What both sides agreed on, held once for both.
 pub type Kept = (TreePath, Arc<Option<Leaf>>);
 
+type Paths = BTreeMap<TreePath, Arc<Option<Leaf>>>;
+
 /// For one side.
 #[derive(Debug, Default)]
 pub struct Unsettled {
-    paths: BTreeMap<TreePath, Arc<Option<Leaf>>>,
+    paths: Paths,
     /// What the side is writing to disk, and the question to which it will say that it is there.
-    asked: Option<(Ticket, BTreeMap<TreePath, Arc<Option<Leaf>>>)>,
+    asked: Option<(Ticket, Paths)>,
 }
 
 impl Unsettled {
@@ -57,8 +59,7 @@ impl Unsettled {
     /// All of it, folders before what is in them.
     pub fn all(&self) -> Vec<Kept> {
         let asked = self.asked.iter().flat_map(|(_, asked)| asked).filter(|(path, _)| !self.paths.contains_key(*path));
-        let mut all: Vec<Kept> =
-            asked.chain(&self.paths).map(|(path, leaf)| (path.clone(), leaf.clone())).collect();
+        let mut all: Vec<Kept> = asked.chain(&self.paths).map(|(path, leaf)| (path.clone(), leaf.clone())).collect();
         all.sort_unstable_by(|one, two| one.0.cmp(&two.0));
         all
     }
