@@ -3,7 +3,7 @@
 
 use super::apply::is_as_stamped;
 use super::chunks::Cutting;
-use super::message::{Ask, Order, Tell, Ticket};
+use super::message::{Ask, Body, Order, Tell, Ticket};
 use super::path::TreePath;
 use super::reading::{Reading, SLICED_FROM_BYTES, Slice};
 use super::stage::Filling;
@@ -77,6 +77,16 @@ impl Worker {
         let found = self.note_unread();
         let Background { unread, withheld, .. } = &mut self.background;
         let changes = withheld.sift(changes, &found, unread.paths());
+        self.tell_all(changes)
+    }
+
+    /// Tells what is withheld of the paths of these orders, before they are done: told later, it would be taken for news.
+    pub(super) fn give_way_to(&mut self, orders: &[Order]) -> Told {
+        let paths = orders.iter().flat_map(|order| {
+            let from = if let Body::Renamed(from) = &order.body { Some(from) } else { None };
+            from.into_iter().chain([&order.path])
+        });
+        let changes = self.background.withheld.give_way(paths);
         self.tell_all(changes)
     }
 

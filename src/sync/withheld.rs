@@ -69,6 +69,15 @@ impl Withheld {
         std::mem::take(&mut self.changes)
     }
 
+    /// Returns everything, if anything above, at or below `path` waits: what is going to be done there must not be
+    /// followed by what was the case before.
+    pub fn give_way<'a>(&mut self, mut paths: impl Iterator<Item = &'a TreePath>) -> Vec<Change> {
+        match paths.any(|path| self.depends(path)) {
+            true => std::mem::take(self).changes,
+            false => Vec::new(),
+        }
+    }
+
     /// All of the tree is told anew.
     pub fn clear(&mut self) {
         *self = Withheld::default();
@@ -99,6 +108,22 @@ mod tests {
         assert_eq!(withheld.looked_at(&"other".into(), changes(&[("a/y", false)])), []);
         let all = [("a", true), ("a", false), ("a/x", false), ("a/y", false), ("new", false)];
         assert_eq!(withheld.looked_at(&"new".into(), changes(&[("new", false)])), changes(&all));
+    }
+
+    #[test]
+    fn what_waits_gives_way_to_what_is_done_there() {
+        let mut withheld = Withheld::default();
+        let new = [TreePath::from("new")];
+        let all = changes(&[("a/b", true), ("c", true)]);
+        assert_eq!(withheld.sift(all.clone(), &new, new.iter()), []);
+        let give_way = |withheld: &mut Withheld, path: &str| withheld.give_way([TreePath::from(path)].iter());
+        assert_eq!(give_way(&mut withheld, "a-b"), []);
+        for path in ["a", "a/b", "a/b/x"] {
+            let mut withheld = Withheld::default();
+            withheld.sift(all.clone(), &new, new.iter());
+            assert_eq!(give_way(&mut withheld, path), all);
+            assert_eq!(withheld.looked_at(&new[0], changes(&[("new", false)])), changes(&[("new", false)]));
+        }
     }
 
     #[test]

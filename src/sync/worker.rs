@@ -389,6 +389,7 @@ impl Worker {
             self.replica.note(&failure.chain().join(": "));
         }
         let orders = if at_once { orders } else { self.hold_back(orders) };
+        self.give_way_to(&orders)?;
         for order in orders {
             let (ticket, path) = (order.ticket, order.path.clone());
             let staged = match order.body {

@@ -8,7 +8,7 @@ use crate::sync::message::{Ask, Body, Hello, Order, Outcome, ReadFile, Tell};
 use crate::sync::path::{Blob, TreePath};
 use crate::sync::reading::SLICE_BYTES;
 use crate::sync::replica::Replica;
-use crate::sync::tree::{File, Leaf};
+use crate::sync::tree::{Change, File, Leaf, Now};
 use crate::sync::wire::{receive, send};
 use crate::sync::worker::{Work, Worker};
 use crate::sys::stream::Stream;
@@ -101,6 +101,31 @@ fn while_a_large_file_is_read_small_ones_are_told_and_asks_are_answered() {
     let content = place(&all, "its content", |tell| matches!(tell, Tell::Contents(all) if !all.is_empty()));
     let large = place(&all, "the large one", is_told("folder/a-large"));
     assert!(small < content && content < large, "{small} {content} {large}");
+}
+
+#[test]
+fn what_went_with_a_large_file_is_told_before_something_is_put_there() {
+    let mut alone = Alone::start();
+    write(&alone.world.here("b/c"), "c");
+    alone.ask(Ask::Barrier { ticket: 1 });
+    alone.hear_until(|tell| *tell == Tell::Barrier { ticket: 1 });
+    let large = alone.world.state("large");
+    fs::File::create(&large).unwrap().set_len(64 * MIB as u64).unwrap();
+    alone.hold();
+    // It may have become the large one, so that this is told together with that.
+    fs::rename(alone.world.here("b"), alone.world.state("gone")).unwrap();
+    fs::rename(large, alone.world.here("large")).unwrap();
+    alone.ask(Ask::Barrier { ticket: 2 });
+    let (new, body) = (Some(Leaf::File(small_file())), Body::Inline(Blob(b"small".to_vec())));
+    alone.ask(Ask::Do(vec![Order { ticket: 3, path: "b".into(), old: None, new, body }]));
+    let all = alone.hear_until(|tell| *tell == Tell::Barrier { ticket: 2 });
+    alone.end();
+    let is_gone = |change: &Change| change.path == "b".into() && change.now == Now::Gone;
+    let gone = |tell: &Tell| matches!(tell, Tell::Changes(changes) if changes.iter().any(is_gone));
+    let is_done = |tell: &Tell| *tell == Tell::Outcomes(vec![(3, Outcome::Done)]);
+    let done = place(&all, "what was done", is_done);
+    assert!(place(&all, "what went", gone) < done);
+    assert!(!all[done..].iter().any(gone), "{all:?}");
 }
 
 #[test]
