@@ -31,16 +31,28 @@ impl Identity {
 /// PF_EXITING in the flags of a process (the kernel's include/linux/sched.h).
 const EXITING: u64 = 4;
 
+/// SIGKILL among pending signals.
+const KILLED: u64 = 1 << 8;
+
 fn start_ticks(pid: u32) -> Option<u64> {
-    stat_field(pid, 22)
+    stat_field(&stat(pid)?, 22)
+}
+
+fn stat(pid: u32) -> Option<String> {
+    fs::read_to_string(format!("/proc/{pid}/stat")).ok()
 }
 
 /// A number among the fields of proc_pid_stat(5), counted as there.
-fn stat_field(pid: u32, field: usize) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+fn stat_field(stat: &str, field: usize) -> Option<u64> {
     // The command name may hold blanks and brackets; the fields after its last bracket are plain.
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(field - 3)?.parse().ok()
+}
+
+/// Whether a process ends, or was killed and has not been at work since: on a busy computer that takes a while.
+fn is_doomed(stat: &str) -> bool {
+    let has = |field, bit| stat_field(stat, field).is_none_or(|bits| bits & bit != 0);
+    has(9, EXITING) || has(31, KILLED)
 }
 
 /// A descriptor of a process.
@@ -82,8 +94,7 @@ impl Process {
     /// Whether it has ended or will without further doing: a killed first process of a pid namespace waits for all
     /// others in it.
     pub fn is_ending(&self) -> bool {
-        let flags = stat_field(self.pid, 9).unwrap_or(EXITING);
-        flags & EXITING != 0 || self.has_ended()
+        stat(self.pid).is_none_or(|stat| is_doomed(&stat)) || self.has_ended()
     }
 
     /// Sends a signal; a process that is gone is fine.
@@ -135,5 +146,25 @@ mod tests {
         let identity = Identity::of(child.id());
         child.wait().unwrap();
         assert!(!identity.is_some_and(|identity| identity.is_alive()));
+    }
+
+    #[test]
+    fn who_was_killed_is_ending_before_it_has_noticed() {
+        let stat = |flags: u64, pending: u64| {
+            format!(
+                "7 (a) b) S 1 7 7 0 -1 {flags} 1 0 0 0 1 1 0 0 20 0 4 0 99 1 1 1 1 1 1 1 1 {pending} 0 0 0 0 0 0 17 0"
+            )
+        };
+        assert!(!is_doomed(&stat(4_194_560, 0)));
+        assert!(!is_doomed(&stat(4_194_560, 1 << 14)), "asked to end is not killed");
+        assert!(is_doomed(&stat(4_194_560, 256)));
+        assert!(is_doomed(&stat(4_194_564, 0)));
+        assert!(!is_doomed(&super::stat(std::process::id()).unwrap()));
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let process = Process::open(child.id()).unwrap();
+        assert!(!process.is_ending());
+        process.signal(libc::SIGKILL);
+        assert!(process.is_ending(), "from the very moment");
+        child.wait().unwrap();
     }
 }
