@@ -37,28 +37,33 @@ impl From<io::Error> for Not {
     }
 }
 
-type Step<T> = Result<T, Not>;
+impl From<Not> for Outcome {
+    fn from(not: Not) -> Outcome {
+        match not {
+            Not::Refused => Outcome::Refused,
+            Not::NeedsContent => Outcome::NeedsContent,
+            Not::Failed(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+}
+
+pub(super) type Step<T> = Result<T, Not>;
 
 impl Replica {
     /// Does one order. `staged` is the large file that came in pieces for it. After anything but `Done` the path should
     /// be looked at again.
-    pub fn obey(&mut self, order: Order, staged: Option<Staged>) -> Outcome {
+    pub fn obey(&mut self, order: &Order, staged: Option<Staged>) -> Outcome {
         match self.try_order(order, staged) {
             Ok(true) => Outcome::Done,
             Ok(false) => Outcome::Stays,
-            Err(Not::Refused) => Outcome::Refused,
-            Err(Not::NeedsContent) => Outcome::NeedsContent,
-            Err(Not::Failed(error)) => Outcome::Failed(error.to_string()),
+            Err(not) => not.into(),
         }
     }
 
     /// Returns whether it was done to the letter; a folder that holds what stays apart stays.
-    fn try_order(&mut self, order: Order, staged: Option<Staged>) -> Step<bool> {
+    fn try_order(&mut self, order: &Order, staged: Option<Staged>) -> Step<bool> {
         let Some((parent, name)) = order.path.split() else { return Err(Not::Refused) };
-        let becomes_folder = order.new == Some(Leaf::Folder) || order.old == Some(Leaf::Folder);
-        if self.patterns.covers(&order.path, becomes_folder) {
-            return Err(Not::Failed(io::Error::other("it stays apart on this side")));
-        }
+        self.expect_to_cross(order)?;
         let parent = self.walk(&parent)?;
         let known = self.tree.get(&order.path).cloned();
         if matches!(known, Some(Node::Apart(_))) {
@@ -95,12 +100,21 @@ impl Replica {
             {
                 Some(change_mode(&parent, name, &known, &stamp, new.mode)?)
             }
-            (known, Some(leaf)) => Some(self.put(&parent, name, &order, leaf, known, staged)?),
+            (known, Some(leaf)) => Some(self.put(&parent, name, order, leaf, known, staged)?),
             (None, None) => None,
         };
         let done = left.is_none() == order.new.is_none();
         self.tree.set(&order.path, left);
         Ok(done)
+    }
+
+    /// Refuses to touch what stays apart.
+    pub(super) fn expect_to_cross(&self, order: &Order) -> Step<()> {
+        let becomes_folder = order.new == Some(Leaf::Folder) || order.old == Some(Leaf::Folder);
+        match self.patterns.covers(&order.path, becomes_folder) {
+            true => Err(Not::Failed(io::Error::other("it stays apart on this side"))),
+            false => Ok(()),
+        }
     }
 
     /// Whether what stands at a path is what the plan saw, as far as this file system can tell.
@@ -147,16 +161,10 @@ impl Replica {
         }
     }
 
-    fn make_folder(&mut self, parent: &Folder, name: &[u8]) -> Step<Node> {
-        match parent.make_folder(name, FOLDER_MODE) {
-            Ok(()) => {
-                if let Some(owner) = self.owner {
-                    parent.give(name, owner.uid, owner.gid)?;
-                }
-                Ok(Node::folder())
-            }
-            Err(error) => Err(error.into()),
-        }
+    pub(super) fn make_folder(&self, parent: &Folder, name: &[u8]) -> Step<Node> {
+        parent.make_folder(name, FOLDER_MODE)?;
+        self.give(parent, name)?;
+        Ok(Node::folder())
     }
 
     /// Moves what stands at `path` into the trash if it is what is `known`.
@@ -282,7 +290,7 @@ fn swap_back(
 }
 
 /// Renames into place where nothing is.
-fn place_new(stage: &Folder, staged: &[u8], parent: &Folder, name: &[u8]) -> Step<()> {
+pub(super) fn place_new(stage: &Folder, staged: &[u8], parent: &Folder, name: &[u8]) -> Step<()> {
     match stage.rename_new(staged, parent, name) {
         Err(error) if is_unsupported(&error) => match parent.look(name)? {
             None => Ok(stage.rename_over(staged, parent, name)?),

@@ -10,6 +10,7 @@ use super::life::{Life, LifeId};
 use super::link::{Link, connect};
 use super::message::{Ask, Tell, Ticket};
 use super::names::Rules;
+use super::outgoing::Outgoing;
 use super::path::TreePath;
 use super::patterns::Patterns;
 use super::queue::Queue;
@@ -106,6 +107,15 @@ pub(super) struct PerSide<T> {
     pub(super) there: T,
 }
 
+impl<T> PerSide<T> {
+    pub(super) fn of(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Here => &mut self.here,
+            Side::There => &mut self.there,
+        }
+    }
+}
+
 pub(super) struct Flush {
     /// Who has not said yet that all is told, and the question, if it was put.
     pub(super) waiting: Vec<(Side, Option<Ticket>)>,
@@ -137,6 +147,8 @@ pub struct Controller {
     /// So many paths were agreed on since equal folders were last made one in memory.
     pub(super) unshared: usize,
     pub(super) queue: Queue,
+    /// What each side is going to be told to do, and the content that has to come before.
+    pub(super) outgoing: PerSide<Outgoing>,
     pub(super) large: VecDeque<(Side, Step)>,
     /// What waits until all before it is done, phase by phase.
     pub(super) later: VecDeque<Queue>,
@@ -251,6 +263,7 @@ impl Controller {
             saving: None,
             unshared: 0,
             queue: Queue::default(),
+            outgoing: PerSide::default(),
             large: VecDeque::new(),
             later: VecDeque::new(),
             recent: HashSet::new(),
@@ -401,10 +414,7 @@ impl Controller {
     }
 
     pub(super) fn unsettled(&mut self, side: Side) -> &mut Unsettled {
-        match side {
-            Side::Here => &mut self.unsettled.here,
-            Side::There => &mut self.unsettled.there,
-        }
+        self.unsettled.of(side)
     }
 
     pub(super) fn known(&mut self, side: Side) -> &mut Known {

@@ -1,6 +1,6 @@
 //! What it means that a side is there, and that it is gone: the connection broke, or the work on this side did.
 
-use super::controller::{Controller, FIRST_WAIT, LONGEST_WAIT, LOOK_FOR_ROOT};
+use super::controller::{Controller, FIRST_WAIT, LONGEST_WAIT, LOOK_FOR_ROOT, PerSide};
 use super::link::Link;
 use super::message::{Ask, Ticket};
 use super::reconcile::Side;
@@ -62,6 +62,8 @@ impl Controller {
                 self.ask(Side::Here, Ask::Abandon { ticket, keep: true });
             }
         }
+        // Those for this side have content to wait for.
+        self.outgoing = PerSide::default();
         self.clear_queues();
         self.replan = true;
         self.retry_later();
@@ -80,6 +82,7 @@ impl Controller {
                 self.ask(Side::There, Ask::Abandon { ticket, keep: true });
             }
         }
+        self.outgoing = PerSide::default();
         self.undoing.clear();
         self.clear_queues();
         self.replan = true;

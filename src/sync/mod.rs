@@ -5,6 +5,7 @@
 //! is spoken to over a stream (`far`), in the same words (`message`) as the one in this process.
 
 mod apply;
+mod aside;
 mod background;
 mod bulk;
 mod chunks;
@@ -29,6 +30,7 @@ mod message;
 mod modes;
 mod names;
 mod one_way;
+mod outgoing;
 mod path;
 mod patterns;
 mod planning;

@@ -1,5 +1,6 @@
 //! One tree on one side: reads it, changes it as asked, and knows what is in it.
 
+use super::aside::empty_stage;
 use super::names::Rules;
 use super::path::TreePath;
 use super::patterns::{OWN, Patterns};
@@ -36,7 +37,7 @@ pub struct Replica {
     /// The names in the folder looked at last, where a name that is found need not be the one that stands there.
     pub(super) listed: Option<(TreePath, HashSet<Box<[u8]>>)>,
     pub(super) tree: Node,
-    pub(super) stage: Folder,
+    pub(super) stage: Arc<Folder>,
     /// Where the watch makes its signs.
     pub(super) signs: PathBuf,
     pub(super) trash: Trash,
@@ -80,7 +81,7 @@ impl Replica {
             rules,
             listed: None,
             tree: Node::folder(),
-            stage,
+            stage: Arc::new(stage),
             signs,
             trash,
             owner,
@@ -371,14 +372,5 @@ fn inner(folder: &Folder, name: &[u8]) -> io::Result<Folder> {
     match folder.make_folder(name, 0o700) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => folder.enter(name),
-    }
-}
-
-/// Removes what a crash left half-made; the parts of large files stay, to go on with.
-fn empty_stage(stage: &Folder) {
-    for name in stage.names().unwrap_or_default() {
-        if !name.ends_with(b".part") {
-            let _ = stage.unlink(&name);
-        }
     }
 }

@@ -6,7 +6,7 @@ use super::message::{Body, Order};
 use super::path::TreePath;
 use super::replica::Replica;
 use super::tree::{File, Hash, Leaf, Node};
-use crate::sys::folder::{Facts, Sort, facts_of, set_mode, set_modified};
+use crate::sys::folder::{Facts, Folder, Sort, facts_of, set_mode, set_modified};
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -47,42 +47,69 @@ const SLICE_BYTES: u64 = 1 << 20;
 impl Replica {
     /// Lays a new file or link ready in the stage.
     pub(super) fn make_ready(&mut self, order: &Order, leaf: &Leaf, staged: Option<Staged>) -> Result<Staged, Not> {
-        let name = match &staged {
-            Some(staged) => staged.name.clone(),
-            None => {
-                self.staged += 1;
-                format!("{}", self.staged).into_bytes()
-            }
-        };
-        let ready = match leaf {
-            Leaf::Link(target) => self.stage.make_link(&name, &target.0).map(|()| None).map_err(without_links),
-            Leaf::File(file) => self.fill(&name, order, file, staged.is_some()).map(Some),
-            Leaf::Folder => Err(Not::Refused),
-        };
+        let came_in_pieces = staged.is_some();
+        let name = staged.map_or_else(|| self.next_name(), |staged| staged.name);
+        let stage = self.stage.clone();
+        let ready = self.lay(&stage, &name, order, leaf, came_in_pieces);
         if ready.is_err() {
             let _ = self.stage.unlink(&name);
         }
-        let facts = ready?;
-        if let Some(owner) = self.owner {
-            self.stage.give(&name, owner.uid, owner.gid)?;
-        }
-        Ok(Staged { name, facts })
+        Ok(Staged { facts: ready?, name })
     }
 
-    fn fill(&mut self, name: &[u8], order: &Order, wanted: &File, came_in_pieces: bool) -> Result<Facts, Not> {
+    /// A name that nothing in the stage has.
+    pub(super) fn next_name(&mut self) -> Vec<u8> {
+        self.staged += 1;
+        self.staged.to_string().into_bytes()
+    }
+
+    /// Makes a file or link in a folder of the stage as it is to be in the tree. `None` for a link.
+    pub(super) fn lay(
+        &mut self,
+        at: &Folder,
+        name: &[u8],
+        order: &Order,
+        leaf: &Leaf,
+        came_in_pieces: bool,
+    ) -> Result<Option<Facts>, Not> {
+        match leaf {
+            Leaf::Link(target) => {
+                at.make_link(name, &target.0).map_err(without_links)?;
+                self.give(at, name)?;
+                Ok(None)
+            }
+            Leaf::File(file) => self.fill(at, name, order, file, came_in_pieces).map(Some),
+            Leaf::Folder => Err(Not::Refused),
+        }
+    }
+
+    /// Gives what was made to whom it shall belong.
+    pub(super) fn give(&self, at: &Folder, name: &[u8]) -> io::Result<()> {
+        self.owner.map_or(Ok(()), |owner| at.give(name, owner.uid, owner.gid))
+    }
+
+    fn fill(
+        &mut self,
+        at: &Folder,
+        name: &[u8],
+        order: &Order,
+        wanted: &File,
+        came_in_pieces: bool,
+    ) -> Result<Facts, Not> {
         let file = match &order.body {
             Body::Inline(content) => {
                 if *blake3::hash(&content.0).as_bytes() != wanted.hash {
                     return Err(Not::Refused);
                 }
-                let mut file = self.stage.create(name, wanted.mode)?;
+                let mut file = at.create(name, wanted.mode)?;
                 holes::write(&mut file, &content.0)?;
                 file
             }
-            Body::Staged if came_in_pieces => self.stage.read(name)?,
-            Body::Own(path) => self.copy_own(name, path, wanted)?,
+            Body::Staged if came_in_pieces => at.read(name)?,
+            Body::Own(path) => self.copy_own(at, name, path, wanted)?,
             Body::Staged | Body::Renamed(_) | Body::None => return Err(Not::NeedsContent),
         };
+        self.give(at, name)?;
         // A new file keeps its time. One that is replaced gets the time of now, by this side's clock: a build that runs
         // here has to see that it is newer than what was made of the old one.
         if order.old.is_none() {
@@ -97,15 +124,15 @@ impl Replica {
     }
 
     /// Copies a file of the same content that this side has in its tree, or had a moment ago.
-    fn copy_own(&mut self, name: &[u8], path: &TreePath, wanted: &File) -> Result<fs::File, Not> {
+    fn copy_own(&mut self, at: &Folder, name: &[u8], path: &TreePath, wanted: &File) -> Result<fs::File, Not> {
         let from = self.find_own(path, &wanted.hash).or_else(|| self.trash.find(&wanted.hash));
         let Some(mut from) = from else { return Err(Not::NeedsContent) };
-        let mut to = self.stage.create(name, wanted.mode)?;
+        let mut to = at.create(name, wanted.mode)?;
         let mut hasher = blake3::Hasher::new();
         copy_hashing(&mut from, &mut holes::Holed(&mut to), u64::MAX, &mut hasher)?;
         if *hasher.finalize().as_bytes() != wanted.hash {
             drop(to);
-            self.stage.unlink(name)?;
+            at.unlink(name)?;
             return Err(Not::NeedsContent);
         }
         Ok(to)
@@ -118,13 +145,9 @@ impl Replica {
     /// The stage cannot be written.
     pub fn begin(&mut self, hash: Hash, size_bytes: u64, own: Option<&TreePath>, beside: bool) -> io::Result<Filling> {
         let name = match beside {
-            true => {
-                self.staged += 1;
-                format!("{}", self.staged)
-            }
-            false => format!("{}.part", blake3::Hash::from_bytes(hash).to_hex()),
+            true => self.next_name(),
+            false => format!("{}.part", blake3::Hash::from_bytes(hash).to_hex()).into_bytes(),
         };
-        let name = name.into_bytes();
         let file = self.stage.create_or_open(&name)?;
         let mut have = facts_of(&file)?.size_bytes;
         if have > size_bytes {

@@ -390,25 +390,26 @@ impl Worker {
         }
         let orders = if at_once { orders } else { self.hold_back(orders) };
         self.give_way_to(&orders)?;
-        for order in orders {
-            let (ticket, path) = (order.ticket, order.path.clone());
-            let staged = match order.body {
-                Body::Staged => self.growing.remove(&ticket).and_then(|growing| self.replica.finish(&growing)),
-                _ => None,
+        let mut rest = orders.as_slice();
+        while let Some(first) = rest.first() {
+            let outcomes = match self.replica.put_together(rest) {
+                Some(outcomes) => outcomes,
+                None => vec![self.obey_one(first)],
             };
-            let made_folder = order.new == Some(Leaf::Folder);
-            let outcome = match self.unwritten.remove(&ticket) {
-                Some(reason) => Outcome::Failed(reason),
-                None => self.replica.obey(order, staged),
-            };
-            if matches!(outcome, Outcome::Done | Outcome::Stays) {
-                if made_folder && let Some(watch) = &self.watch {
-                    watch.add(&path);
+            let (these, behind) = rest.split_at(outcomes.len());
+            rest = behind;
+            for (order, outcome) in these.iter().zip(outcomes) {
+                if matches!(outcome, Outcome::Done | Outcome::Stays) {
+                    if order.new == Some(Leaf::Folder)
+                        && let Some(watch) = &self.watch
+                    {
+                        watch.add(&order.path);
+                    }
+                    done.push((order.ticket, outcome));
+                } else {
+                    odd.push(order.path.clone());
+                    not_done.push((order.ticket, outcome));
                 }
-                done.push((ticket, outcome));
-            } else {
-                odd.push(path);
-                not_done.push((ticket, outcome));
             }
         }
         self.replica.forget_near();
@@ -417,6 +418,18 @@ impl Worker {
         self.look_again(&odd)?;
         self.tell_notes()?;
         if not_done.is_empty() { Ok(()) } else { self.tell(Tell::Outcomes(not_done)) }
+    }
+
+    fn obey_one(&mut self, order: &Order) -> Outcome {
+        let ticket = order.ticket;
+        let staged = match order.body {
+            Body::Staged => self.growing.remove(&ticket).and_then(|growing| self.replica.finish(&growing)),
+            _ => None,
+        };
+        match self.unwritten.remove(&ticket) {
+            Some(reason) => Outcome::Failed(reason),
+            None => self.replica.obey(order, staged),
+        }
     }
 }
 

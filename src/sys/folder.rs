@@ -45,6 +45,8 @@ pub struct Facts {
     pub uid: u32,
     /// How many names it has.
     pub links: u64,
+    /// A folder that gives its own group to what is made in it (set-group-id, inode(7)).
+    pub hands_group_down: bool,
 }
 
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
@@ -280,6 +282,7 @@ impl From<FileStat> for Facts {
             device: stat.st_dev as u64,
             uid: stat.st_uid,
             links: stat.st_nlink as u64,
+            hands_group_down: sort == Sort::Folder && Mode::from_bits_truncate(stat.st_mode).contains(Mode::S_ISGID),
         }
     }
 }

@@ -98,7 +98,7 @@ fn a_folder_that_became_a_link_is_not_followed() {
     ];
     for (path, old, new, body) in orders {
         replica.forget_near();
-        let outcome = replica.obey(Order { ticket: 1, path: path.into(), old, new, body }, None);
+        let outcome = replica.obey(&Order { ticket: 1, path: path.into(), old, new, body }, None);
         assert_eq!(outcome, Outcome::Refused, "{path}");
     }
     let left: Vec<_> = fs::read_dir(at("outside")).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -1,5 +1,6 @@
 //! Tests that need more than one file of this folder.
 
+mod aside;
 mod deltas;
 mod faults;
 mod keeping;
