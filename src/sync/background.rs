@@ -2,7 +2,9 @@
 //! were left; and who waits for that.
 
 use super::apply::is_as_stamped;
-use super::chunks::Cutting;
+use super::chunks::{CUT_FROM_BYTES, Cutting, average_bytes};
+use super::content::open_at;
+use super::lists::Lists;
 use super::message::{Ask, Body, Order, Tell, Ticket};
 use super::path::TreePath;
 use super::reading::{Reading, SLICED_FROM_BYTES, Slice};
@@ -22,6 +24,8 @@ pub struct Background {
     unread: Unread,
     /// Files whose chunks were asked for.
     cutting: VecDeque<(Ticket, Cutting)>,
+    /// Chunks of files that were cut when they were read.
+    lists: Lists,
     /// Large files that are going to come, being looked at for what is there already.
     filling: VecDeque<(Ticket, Filling)>,
     /// Questions that are answered when these files have been read.
@@ -40,10 +44,6 @@ impl Background {
     /// All of the tree is told anew.
     pub fn forget_withheld(&mut self) {
         self.withheld.clear();
-    }
-
-    pub fn cut(&mut self, ticket: Ticket, cutting: Cutting) {
-        self.cutting.push_back((ticket, cutting));
     }
 
     pub fn fill(&mut self, ticket: Ticket, filling: Filling) {
@@ -107,6 +107,26 @@ impl Worker {
         self.background.unread.due().filter(|_| self.may_read())
     }
 
+    /// Begins to tell of which chunks a file consists, or tells it at once if that is known.
+    pub(super) fn cut(&mut self, ticket: Ticket, path: &TreePath, size_bytes: u64, average_bytes: u32) -> Told {
+        let known = match self.replica.tree().get(path) {
+            Some(Node::File(file, _)) if file.size_bytes == size_bytes => {
+                self.background.lists.get(&file.hash, average_bytes)
+            }
+            _ => None,
+        };
+        if let Some(chunks) = known {
+            return self.tell(Tell::Chunks { ticket, chunks: Some(chunks.to_vec()), last: true });
+        }
+        match open_at(&mut self.replica, path, 0) {
+            Ok(file) => {
+                self.background.cutting.push_back((ticket, Cutting::new(file, size_bytes, average_bytes)));
+                Ok(())
+            }
+            Err(_) => self.tell(Tell::Chunks { ticket, chunks: None, last: true }),
+        }
+    }
+
     fn cut_slice(&mut self) -> Told {
         let Some((ticket, cutting)) = self.background.cutting.front_mut() else { return Ok(()) };
         let ticket = *ticket;
@@ -116,6 +136,8 @@ impl Worker {
         };
         if last {
             self.background.cutting.pop_front();
+        } else if chunks.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(());
         }
         self.tell(Tell::Chunks { ticket, chunks, last })
     }
@@ -145,11 +167,13 @@ impl Worker {
             Ok(Slice::Whole(node)) => {
                 let sure = matches!(node, Node::File(_, Stamp { changed_nanoseconds: 1.., .. }));
                 self.background.unread.done(&path, began, now, sure);
+                self.keep_chunks(&node, &mut reading);
                 self.take_read(&path, node, reading.facts())
             }
             Ok(Slice::Grown(node)) => {
                 self.background.unread.grown(&path, began, now);
                 self.leave_to_rest(&path);
+                self.keep_chunks(&node, &mut reading);
                 self.take_read(&path, node, reading.facts())
             }
             Ok(Slice::Moving) => {
@@ -173,9 +197,10 @@ impl Worker {
         watch.iter().for_each(|watch| watch.end_rest(&path));
         self.replica.forget_near();
         match self.replica.open_unread(&path).map(|file| file.map(Reading::new)) {
-            Ok(Some(Ok(reading))) => {
-                self.background.unread.current = Some((path, reading, now));
-                Ok(())
+            Ok(Some(Ok(mut reading))) => {
+                let size_bytes = if self.replaces_large(&path) { reading.cut() } else { None };
+                self.background.unread.current = Some((path.clone(), reading, now));
+                size_bytes.map_or(Ok(()), |size_bytes| self.tell(Tell::Reading { path, size_bytes }))
             }
             Err(_) => {
                 self.background.unread.done(&path, now, now, true);
@@ -186,6 +211,17 @@ impl Worker {
                 self.tell_refreshed(&path)?;
                 self.was_looked_at(&path, Vec::new())
             }
+        }
+    }
+
+    /// Whether of what is at a path now only that is going to be sent which the other side does not have.
+    fn replaces_large(&self, path: &TreePath) -> bool {
+        matches!(self.replica.tree().get(path), Some(Node::File(old, _)) if old.size_bytes >= CUT_FROM_BYTES)
+    }
+
+    fn keep_chunks(&mut self, node: &Node, reading: &mut Reading) {
+        if let (Node::File(file, _), Some(chunks)) = (node, reading.take_chunks()) {
+            self.background.lists.keep(file.hash, average_bytes(file.size_bytes), chunks);
         }
     }
 

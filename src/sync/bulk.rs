@@ -1,14 +1,14 @@
 //! Large files travel in pieces, a few at a time, so that an edit beside them does not wait; what arrived before a cut
 //! is not sent again, and what the receiver has in the file that is replaced is not sent at all.
 
-use super::chunks::{CUT_FROM_BYTES, Chunk, average_bytes};
+use super::chunks::{CUT_FROM_BYTES, average_bytes};
 use super::controller::{Controller, Flight};
 use super::delta::{Delta, Part};
 use super::issue::{content_of, order};
 use super::message::{Ask, Body, Ticket};
 use super::path::{Blob, TreePath};
 use super::reconcile::{Side, Step};
-use super::tree::Leaf;
+use super::tree::{File, Leaf};
 use std::collections::VecDeque;
 
 /// One piece.
@@ -25,14 +25,14 @@ const MOST_FILES: usize = 2;
 /// A large file under way.
 pub(super) struct Bulk {
     pub(super) to: Side,
-    size_bytes: u64,
+    pub(super) size_bytes: u64,
     /// What the receiver had of it at the beginning, once that is known.
     have: Option<u64>,
     /// Up to where it is known what comes from where; none: all that is left is sent.
     planned_bytes: u64,
-    /// Of the file that is replaced, if what is new is worth finding.
-    old_bytes: Option<u64>,
-    delta: Option<Delta>,
+    /// The file that is replaced, if what is new is worth finding.
+    old: Option<File>,
+    pub(super) delta: Option<Delta>,
     written_bytes: u64,
     /// Parts that nobody was asked for yet.
     parts: VecDeque<Part>,
@@ -46,14 +46,14 @@ pub(super) struct Bulk {
 }
 
 impl Bulk {
-    fn new(to: Side, size_bytes: u64, old_bytes: Option<u64>) -> Bulk {
+    fn new(to: Side, size_bytes: u64, old: Option<File>) -> Bulk {
         let (parts, asked) = (VecDeque::new(), VecDeque::new());
         Bulk {
             to,
             size_bytes,
             have: None,
             planned_bytes: 0,
-            old_bytes,
+            old,
             delta: None,
             written_bytes: 0,
             parts,
@@ -120,10 +120,10 @@ impl Bulk {
     }
 }
 
-/// The size of the file that is replaced, when what is new in the other is worth finding.
-fn old_bytes(step: &Step, size_bytes: u64) -> Option<u64> {
+/// The file that is replaced, when what is new in the other is worth finding.
+fn old_file(step: &Step, size_bytes: u64) -> Option<File> {
     match &step.old {
-        Some(Leaf::File(old)) if old.size_bytes.min(size_bytes) >= CUT_FROM_BYTES => Some(old.size_bytes),
+        Some(Leaf::File(old)) if old.size_bytes.min(size_bytes) >= CUT_FROM_BYTES => Some(*old),
         _ => None,
     }
 }
@@ -138,7 +138,7 @@ impl Controller {
             let own = self.own_copy(to, &step);
             self.ask(to, Ask::Begin { ticket, hash: file.hash, size_bytes, own });
             // What was put together wrongly once is sent whole.
-            let old = old_bytes(&step, size_bytes).filter(|_| !self.not_own.contains(&step.path));
+            let old = old_file(&step, size_bytes).filter(|_| !self.not_own.contains(&step.path));
             self.bulk.insert(ticket, Bulk::new(to, size_bytes, old));
             self.fly(ticket, Flight { to, step, bytes: 0, doing: false, alone: false });
         }
@@ -150,35 +150,19 @@ impl Controller {
             let have = have.min(bulk.size_bytes);
             (bulk.have, bulk.planned_bytes, bulk.written_bytes) = (Some(have), have, have);
             let (to, size_bytes) = (bulk.to, bulk.size_bytes);
-            if let Some(old_bytes) = bulk.old_bytes.filter(|_| have < size_bytes)
+            if let Some(old) = bulk.old.filter(|_| have < size_bytes)
                 && let Some(path) = self.flights.get(&ticket).map(|flight| flight.step.path.clone())
             {
-                bulk.delta = Some(Delta::new(old_bytes, size_bytes));
+                bulk.delta = Some(Delta::new(old.size_bytes, size_bytes));
                 let average_bytes = average_bytes(size_bytes);
-                for (side, size_bytes) in [(to, old_bytes), (to.other(), size_bytes)] {
-                    self.ask(side, Ask::Cut { ticket, path: path.clone(), size_bytes, average_bytes });
-                }
+                self.ask(to.other(), Ask::Cut { ticket, path: path.clone(), size_bytes, average_bytes });
+                self.find_old_chunks(ticket, to, path, &old, average_bytes);
             }
             self.go_on(ticket);
         }
     }
 
-    /// One of both sides tells of what its file consists; `None`: it cannot be read.
-    pub(super) fn chunks(&mut self, side: Side, ticket: Ticket, chunks: Option<Vec<Chunk>>, last: bool) {
-        let Some(bulk) = self.bulk.get_mut(&ticket) else { return };
-        let (Some(delta), average) = (&mut bulk.delta, average_bytes(bulk.size_bytes)) else { return };
-        let taken = match chunks {
-            Some(chunks) if side == bulk.to => delta.add_old(&chunks, last, average).is_ok(),
-            Some(chunks) => delta.add_new(chunks, last, average).is_ok(),
-            None => false,
-        };
-        if !taken {
-            bulk.delta = None;
-        }
-        self.go_on(ticket);
-    }
-
-    fn go_on(&mut self, ticket: Ticket) {
+    pub(super) fn go_on(&mut self, ticket: Ticket) {
         let (Some(bulk), Some(flight)) = (self.bulk.get_mut(&ticket), self.flights.get_mut(&ticket)) else { return };
         let Some(have) = bulk.have else { return };
         bulk.plan(have);

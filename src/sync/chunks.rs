@@ -17,7 +17,9 @@ const CHUNKS: u64 = 16 << 10;
 const SHORTEST: u32 = 4;
 const LONGEST: u32 = 4;
 /// Read and cut at a time: other work waits for no longer than this takes.
-const SLICE_BYTES: u32 = 4 << 20;
+const SLICE_BYTES: u64 = 1 << 20;
+/// Chunks told in one message, about.
+const TOLD_CHUNKS: usize = 64;
 
 /// A chunk of a file; its place is after those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,13 +29,23 @@ pub struct Chunk {
     pub length_bytes: u32,
 }
 
+/// Cuts what is read, bit by bit.
+#[derive(Debug)]
+pub struct Cutter {
+    average_bytes: u32,
+    buffer: Vec<u8>,
+    /// So much of the buffer was read and is not cut yet.
+    uncut_bytes: usize,
+}
+
 /// A file that is being cut, slice by slice.
 #[derive(Debug)]
 pub struct Cutting {
     file: File,
     at: u64,
     size_bytes: u64,
-    average_bytes: u32,
+    cutter: Cutter,
+    chunks: Vec<Chunk>,
 }
 
 /// The average chunk of a file of this size.
@@ -47,39 +59,87 @@ pub fn shortest_bytes(average_bytes: u32) -> u32 {
     average_bytes / SHORTEST
 }
 
-impl Cutting {
-    /// Begins with the first `size_bytes` of `file`. Averages that nobody would choose become ones that are possible.
-    pub fn new(file: File, size_bytes: u64, average_bytes: u32) -> Cutting {
+impl Cutter {
+    /// Averages that nobody would choose become ones that are possible.
+    pub fn new(average_bytes: u32) -> Cutter {
         let average_bytes = average_bytes.clamp(SMALLEST_AVERAGE_BYTES, LARGEST_AVERAGE_BYTES).next_power_of_two();
-        Cutting { file, at: 0, size_bytes, average_bytes }
+        Cutter { average_bytes, buffer: Vec::new(), uncut_bytes: 0 }
     }
 
-    /// The next chunks, and whether they are the last.
+    /// Begins with another file.
+    pub fn clear(&mut self) {
+        self.uncut_bytes = 0;
+    }
+
+    /// Reads once, at most so much, and returns what that brought: nothing at the end.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&mut self, from: &mut impl Read, most_bytes: usize) -> io::Result<&[u8]> {
+        let (from_byte, to) = (self.uncut_bytes, self.uncut_bytes + most_bytes);
+        if self.buffer.len() < to {
+            self.buffer.resize(to, 0);
+        }
+        self.uncut_bytes += from.read(&mut self.buffer[from_byte..to])?;
+        Ok(&self.buffer[from_byte..self.uncut_bytes])
+    }
+
+    /// The chunks of what was read. `last`: nothing comes after it.
+    pub fn cut(&mut self, last: bool) -> Vec<Chunk> {
+        let (average, longest) = (self.average_bytes as usize, (self.average_bytes * LONGEST) as usize);
+        let shortest = shortest_bytes(self.average_bytes) as usize;
+        let (mut chunks, mut cut_bytes) = (Vec::new(), 0);
+        for found in FastCDC::new(&self.buffer[..self.uncut_bytes], shortest, average, longest) {
+            let end = found.offset + found.length;
+            // What was read ended it, not its content.
+            if end == self.uncut_bytes && !last {
+                break;
+            }
+            let hash: Hash = *blake3::hash(&self.buffer[found.offset..end]).as_bytes();
+            chunks.push(Chunk { hash: first_half(hash), length_bytes: found.length as u32 });
+            cut_bytes = end;
+        }
+        self.buffer.copy_within(cut_bytes..self.uncut_bytes, 0);
+        self.uncut_bytes -= cut_bytes;
+        chunks
+    }
+}
+
+impl Cutting {
+    /// Begins with the first `size_bytes` of `file`.
+    pub fn new(file: File, size_bytes: u64, average_bytes: u32) -> Cutting {
+        Cutting { file, at: 0, size_bytes, cutter: Cutter::new(average_bytes), chunks: Vec::new() }
+    }
+
+    /// Goes on by a slice. Returns the next chunks when there are enough to be told, and whether they are the last.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn next(&mut self) -> io::Result<(Vec<Chunk>, bool)> {
-        let (average, longest) = (self.average_bytes as usize, (self.average_bytes * LONGEST) as usize);
-        let shortest = shortest_bytes(self.average_bytes) as usize;
-        let mut slice = Vec::with_capacity((SLICE_BYTES as usize).max(2 * longest));
-        let wanted = (slice.capacity() as u64).min(self.size_bytes.saturating_sub(self.at));
+        let end = self.size_bytes.min(self.at + SLICE_BYTES);
+        let mut last = end == self.size_bytes;
         self.file.seek(SeekFrom::Start(self.at))?;
-        (&mut self.file).take(wanted).read_to_end(&mut slice)?;
-        let at_end = (slice.len() as u64) < wanted || self.at + wanted >= self.size_bytes;
-        let mut chunks = Vec::new();
-        for found in FastCDC::new(&slice, shortest, average, longest) {
-            let end = found.offset + found.length;
-            // The slice ended it, not its content.
-            if end == slice.len() && !at_end {
-                break;
+        while self.at < end {
+            match self.cutter.read(&mut self.file, (end - self.at) as usize) {
+                Ok([]) => {
+                    last = true;
+                    break;
+                }
+                Ok(data) => self.at += data.len() as u64,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            let hash: Hash = *blake3::hash(&slice[found.offset..end]).as_bytes();
-            let (hash, _) = hash.split_first_chunk().ok_or(ErrorKind::InvalidData)?;
-            chunks.push(Chunk { hash: *hash, length_bytes: found.length as u32 });
-            self.at += found.length as u64;
         }
-        Ok((chunks, at_end))
+        self.chunks.append(&mut self.cutter.cut(last));
+        let enough = last || self.chunks.len() >= TOLD_CHUNKS;
+        Ok((if enough { std::mem::take(&mut self.chunks) } else { Vec::new() }, last))
     }
+}
+
+fn first_half(hash: Hash) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    half
 }
 
 #[cfg(test)]
@@ -118,8 +178,8 @@ mod tests {
         let new = moved.iter().filter(|chunk| !known.contains(&chunk.hash)).count();
         assert!(new < 8, "{new} of {}", moved.len());
         assert_eq!(cut(b""), []);
-        // A file of exactly one slice, and one of zeros: cut by length alone.
-        assert_eq!(cut(&vec![0; SLICE_BYTES as usize]).len(), 16);
+        // A file of whole slices, and one of zeros: cut by length alone.
+        assert_eq!(cut(&vec![0; 4 * SLICE_BYTES as usize]).len(), 16);
     }
 
     #[test]

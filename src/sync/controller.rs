@@ -2,6 +2,7 @@
 
 use super::bulk::Bulk;
 use super::commands::PAUSED;
+use super::early::KnownChunks;
 use super::fitting::Clash;
 use super::flushing::refuse;
 use super::guard::Guard;
@@ -162,6 +163,7 @@ pub struct Controller {
     /// Paths with steps under way, and how many.
     pub(super) busy: HashMap<(Side, TreePath), u32>,
     pub(super) bulk: HashMap<Ticket, Bulk>,
+    pub(super) known_chunks: KnownChunks,
     pub(super) flight_bytes: u64,
     pub(super) stalled: HashMap<(Side, TreePath), Stalled>,
     pub(super) last_ticket: Ticket,
@@ -272,6 +274,7 @@ impl Controller {
             flights: HashMap::new(),
             busy: HashMap::new(),
             bulk: HashMap::new(),
+            known_chunks: KnownChunks::default(),
             flight_bytes: 0,
             stalled: HashMap::new(),
             last_ticket: 0,

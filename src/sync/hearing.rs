@@ -48,6 +48,7 @@ impl Controller {
                 known.lost = Some(reason);
                 self.look_at = Some(Instant::now() + LOOK_FOR_ROOT);
             }
+            Tell::Reading { path, size_bytes } => self.cut_early(side, path, size_bytes),
             Tell::Contents(contents) => self.contents(side, contents),
             Tell::Piece { ticket, data } => self.piece(ticket, data),
             Tell::Outcomes(outcomes) => self.outcomes(outcomes),
@@ -121,8 +122,11 @@ impl Controller {
         let mut agreements: Vec<Agreement> = Vec::new();
         for (ticket, outcome) in outcomes {
             let Some(flight) = self.land(ticket) else { continue };
-            self.bulk.remove(&ticket);
+            let was_bulk = self.bulk.remove(&ticket).is_some();
             let Flight { to, step, alone, .. } = flight;
+            if was_bulk && outcome == Outcome::NeedsContent {
+                self.forget_chunks(&step);
+            }
             match outcome {
                 Outcome::Done | Outcome::Stays => {
                     if let Some(from) = &step.from {

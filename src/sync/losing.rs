@@ -95,6 +95,7 @@ impl Controller {
                 *asked = None;
             }
         }
+        self.known_chunks.lose(side);
         self.unsettled(side).put_back();
         let has_more = !self.unsettled(side).is_empty();
         let known = self.known(side);

@@ -9,7 +9,7 @@ use super::tree::{Change, Hash, Leaf};
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older program would misread.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// What stands first on the stream, from each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +104,11 @@ pub enum Tell {
     /// The tree cannot be read at all: the root is gone or is not what it was.
     Lost {
         reason: String,
+    },
+    /// A file that is so large that it pays to send only what is new of it has begun to be read.
+    Reading {
+        path: TreePath,
+        size_bytes: u64,
     },
     Contents(Vec<(Ticket, Option<Blob>)>),
     /// `None`: the file is gone or shorter.

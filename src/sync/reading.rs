@@ -1,5 +1,7 @@
-//! Reads a large file in slices, between which other work is done, and makes sure that what was read is one version.
+//! Reads a large file in slices, between which other work is done, and makes sure that what was read is one version. On
+//! the way it is cut, if it replaces one that the other side has.
 
+use super::chunks::{CUT_FROM_BYTES, Chunk, Cutter, average_bytes};
 use super::scan::{nanoseconds_now, node_read};
 use super::tree::{File, Hash, Node, Stamp};
 use crate::sys::folder::{Facts, Sort, facts_of};
@@ -20,10 +22,17 @@ pub struct Reading {
     at: u64,
     hasher: blake3::Hasher,
     buffer: Vec<u8>,
+    cut: Option<Cut>,
     /// It changed since it was opened.
     moved: bool,
     /// What it was when it was read the first time, if it is read a second time.
     first: Option<Hash>,
+}
+
+/// What a file is cut with, and the chunks so far.
+struct Cut {
+    cutter: Cutter,
+    chunks: Vec<Chunk>,
 }
 
 /// What a slice brought.
@@ -51,7 +60,19 @@ impl Reading {
             return Err(ErrorKind::InvalidInput.into());
         }
         let (hasher, buffer) = (blake3::Hasher::new(), vec![0; BUFFER_BYTES]);
-        Ok(Reading { file, before, began_nanoseconds, at: 0, hasher, buffer, moved: false, first: None })
+        Ok(Reading { file, before, began_nanoseconds, at: 0, hasher, buffer, cut: None, moved: false, first: None })
+    }
+
+    /// It will be asked of which chunks it consists, if it is large enough for that. Returns its size then.
+    pub fn cut(&mut self) -> Option<u64> {
+        let size_bytes = Some(self.before.size_bytes).filter(|size_bytes| *size_bytes >= CUT_FROM_BYTES)?;
+        self.cut = Some(Cut { cutter: Cutter::new(average_bytes(size_bytes)), chunks: Vec::new() });
+        Some(size_bytes)
+    }
+
+    /// Its chunks, once it was read to its end.
+    pub fn take_chunks(&mut self) -> Option<Vec<Chunk>> {
+        self.cut.take().map(|cut| cut.chunks)
     }
 
     /// As it was when it was opened.
@@ -66,16 +87,15 @@ impl Reading {
     pub fn next(&mut self, patient: bool) -> io::Result<Slice> {
         let end = self.before.size_bytes.min(self.at + SLICE_BYTES as u64);
         while self.at < end {
-            let most = self.buffer.len().min((end - self.at) as usize);
-            match self.file.read(&mut self.buffer[..most]) {
+            match self.read((end - self.at) as usize) {
                 Ok(0) => return Ok(Slice::Moving),
-                Ok(read) => {
-                    self.hasher.update(&self.buffer[..read]);
-                    self.at += read as u64;
-                }
+                Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(Cut { cutter, chunks }) = &mut self.cut {
+            chunks.append(&mut cutter.cut(end == self.before.size_bytes));
         }
         let now = facts_of(&self.file)?;
         self.moved |= now != self.before;
@@ -91,6 +111,7 @@ impl Reading {
             None => {
                 self.file.seek(SeekFrom::Start(0))?;
                 self.hasher.reset();
+                self.cut.iter_mut().for_each(Cut::clear);
                 (self.at, self.first) = (0, Some(hash));
                 Ok(Slice::More)
             }
@@ -101,12 +122,35 @@ impl Reading {
             Some(_) => Ok(Slice::Moving),
         }
     }
+
+    /// Reads once, at most so much. Returns how much that was.
+    fn read(&mut self, most_bytes: usize) -> io::Result<usize> {
+        let most_bytes = most_bytes.min(BUFFER_BYTES);
+        let data = match &mut self.cut {
+            Some(cut) => cut.cutter.read(&mut self.file, most_bytes)?,
+            None => {
+                let read = self.file.read(&mut self.buffer[..most_bytes])?;
+                &self.buffer[..read]
+            }
+        };
+        self.hasher.update(data);
+        self.at += data.len() as u64;
+        Ok(data.len())
+    }
+}
+
+impl Cut {
+    fn clear(&mut self) {
+        self.cutter.clear();
+        self.chunks.clear();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sync::tests::noise;
+    use std::io::Write;
     use std::os::unix::fs::FileExt;
 
     /// Reads a file of two slices and a half, and does something to it after the first slice of each reading.
@@ -124,6 +168,31 @@ mod tests {
             }
         }
         unreachable!("it ends")
+    }
+
+    #[test]
+    fn what_is_read_is_cut_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let content = noise(1, CUT_FROM_BYTES as usize + 12_345);
+        fs::write(&path, &content).unwrap();
+        let writer = fs::File::options().append(true).open(&path).unwrap();
+        let mut cutter = Cutter::new(average_bytes(content.len() as u64));
+        assert_eq!(cutter.read(&mut content.as_slice(), content.len()).unwrap().len(), content.len());
+        let wanted = cutter.cut(true);
+        for grows in [false, true] {
+            let mut reading = Reading::new(fs::File::open(&path).unwrap()).unwrap();
+            assert_eq!(reading.cut(), Some(content.len() as u64));
+            let mut slice = reading.next(false).unwrap();
+            if grows {
+                (&writer).write_all(b"more").unwrap();
+            }
+            while slice == Slice::More {
+                slice = reading.next(false).unwrap();
+            }
+            assert_eq!(matches!(slice, Slice::Grown(_)), grows, "{slice:?}");
+            assert_eq!(reading.take_chunks(), Some(wanted.clone()));
+        }
     }
 
     fn hash_of(slice: &Slice) -> Option<Hash> {

@@ -1,7 +1,6 @@
 //! The thread that a replica works in: takes what is asked, in order, and tells.
 
 use super::background::Background;
-use super::chunks::Cutting;
 use super::content::{open_at, read_piece};
 use super::lanes::{Lanes, Tells};
 use super::life::Life;
@@ -248,13 +247,7 @@ impl Worker {
             Ask::Copy { ticket, path, offset, length } => {
                 self.grow(ticket, |replica, growing| growing.copy(&mut open_at(replica, &path, offset)?, length))
             }
-            Ask::Cut { ticket, path, size_bytes, average_bytes } => match open_at(&mut self.replica, &path, 0) {
-                Ok(file) => {
-                    self.background.cut(ticket, Cutting::new(file, size_bytes, average_bytes));
-                    Ok(())
-                }
-                Err(_) => self.tell(Tell::Chunks { ticket, chunks: None, last: true }),
-            },
+            Ask::Cut { ticket, path, size_bytes, average_bytes } => self.cut(ticket, &path, size_bytes, average_bytes),
             Ask::Abandon { ticket, keep } => {
                 self.unwritten.remove(&ticket);
                 self.abandon(ticket, keep);

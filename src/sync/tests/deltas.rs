@@ -19,8 +19,17 @@ fn as_it_is(tell: Tell) -> Tell {
     tell
 }
 
-/// A connection on which somebody counts the content that travels, and changes what is told.
-fn through(open: Opener, twist: Twist, carried: Arc<AtomicU64>) -> Opener {
+/// What passed.
+#[derive(Default)]
+struct Passed {
+    /// Content.
+    bytes: AtomicU64,
+    /// The far side was asked so often of what a file consists.
+    cuts: AtomicU64,
+}
+
+/// A connection on which somebody counts what travels, and changes what is told.
+fn through(open: Opener, twist: Twist, carried: Arc<Passed>) -> Opener {
     Arc::new(move || {
         let (open, carried) = (open.clone(), carried.clone());
         Box::pin(async move {
@@ -32,15 +41,18 @@ fn through(open: Opener, twist: Twist, carried: Arc<AtomicU64>) -> Opener {
     })
 }
 
-async fn relay(near: tokio::io::DuplexStream, far: Stream, twist: Twist, carried: Arc<AtomicU64>) -> Option<()> {
+async fn relay(near: tokio::io::DuplexStream, far: Stream, twist: Twist, carried: Arc<Passed>) -> Option<()> {
     let ((mut from_near, mut to_near), (mut from_far, mut to_far)) = (tokio::io::split(near), tokio::io::split(far));
     send(&mut to_far, &receive::<Hello>(&mut from_near).await.ok()??, false).await.ok()?;
     send(&mut to_near, &receive::<Hello>(&mut from_far).await.ok()??, false).await.ok()?;
-    let count = |length: usize| carried.fetch_add(length as u64, Ordering::Relaxed);
+    let count = |length: usize| carried.bytes.fetch_add(length as u64, Ordering::Relaxed);
     let asks = async {
         while let Ok(Some(ask)) = receive::<Ask>(&mut from_near).await {
             if let Ask::Piece { data, .. } = &ask {
                 count(data.0.len());
+            }
+            if let Ask::Cut { .. } = &ask {
+                carried.cuts.fetch_add(1, Ordering::Relaxed);
             }
             send(&mut to_far, &ask, false).await.ok()?;
         }
@@ -60,7 +72,7 @@ async fn relay(near: tokio::io::DuplexStream, far: Stream, twist: Twist, carried
 
 struct Carried {
     world: World,
-    carried: Arc<AtomicU64>,
+    carried: Arc<Passed>,
     session: Session,
 }
 
@@ -69,7 +81,7 @@ impl Carried {
     async fn start(content: &[u8], twist: Twist) -> Carried {
         let world = World::new();
         fs::write(world.here("large"), content).unwrap();
-        let carried = Arc::new(AtomicU64::new(0));
+        let carried = Arc::new(Passed::default());
         let session = world.start_by(through(world.opener(), twist, carried.clone()));
         flush(&session).await;
         Carried { world, carried, session }
@@ -77,7 +89,7 @@ impl Carried {
 
     /// How much content travels until both sides have this.
     async fn change(&self, content: &[u8], there: bool) -> usize {
-        let before = self.carried.load(Ordering::Relaxed);
+        let before = self.carried.bytes.load(Ordering::Relaxed);
         let path = if there { self.world.there("large") } else { self.world.here("large") };
         // At once: what is half written is a version too.
         fs::write(self.world.state("new"), content).unwrap();
@@ -85,7 +97,7 @@ impl Carried {
         flush(&self.session).await;
         self.world.assert_equal();
         assert!(fs::read(self.world.here("large")).unwrap() == content);
-        (self.carried.load(Ordering::Relaxed) - before) as usize
+        (self.carried.bytes.load(Ordering::Relaxed) - before) as usize
     }
 }
 
@@ -108,6 +120,22 @@ async fn of_a_large_file_only_what_is_new_travels() {
     }
     let new = noise(9, 9 * MIB);
     assert_eq!(both.change(&new, false).await, new.len(), "nothing in common");
+    both.world.stop(both.session).await;
+}
+
+#[tokio::test]
+async fn what_the_other_side_got_it_is_not_asked_to_cut() {
+    let mut content = noise(1, 12 * MIB);
+    let both = Carried::start(&content, as_it_is).await;
+    for wanted in [1, 1, 1] {
+        content.extend(noise(2, 1000));
+        assert!(both.change(&content, false).await < MIB);
+        assert_eq!(both.carried.cuts.load(Ordering::Relaxed), wanted);
+    }
+    // A version that it made itself is another matter.
+    content.extend(noise(3, 1000));
+    assert!(both.change(&content, true).await < MIB);
+    assert_eq!(both.carried.cuts.load(Ordering::Relaxed), 2);
     both.world.stop(both.session).await;
 }
 

@@ -3,6 +3,7 @@
 use super::noise;
 use super::world::{World, flush, until, write};
 use crate::sync::Opener;
+use crate::sync::chunks::average_bytes;
 use crate::sync::life::Life;
 use crate::sync::message::{Ask, Body, Hello, Order, Outcome, ReadFile, Tell};
 use crate::sync::path::{Blob, TreePath};
@@ -101,6 +102,40 @@ fn while_a_large_file_is_read_small_ones_are_told_and_asks_are_answered() {
     let content = place(&all, "its content", |tell| matches!(tell, Tell::Contents(all) if !all.is_empty()));
     let large = place(&all, "the large one", is_told("folder/a-large"));
     assert!(small < content && content < large, "{small} {content} {large}");
+}
+
+#[test]
+fn what_a_file_that_was_read_consists_of_is_known() {
+    let mut alone = Alone::start();
+    let mut content = noise(1, 12 * MIB);
+    fs::write(alone.world.here("large"), &content).unwrap();
+    alone.ask(Ask::Barrier { ticket: 1 });
+    let first = alone.hear_until(|tell| *tell == Tell::Barrier { ticket: 1 });
+    assert!(!first.iter().any(|tell| matches!(tell, Tell::Reading { .. })), "the other side has nothing to cut");
+    content[6 * MIB] ^= 1;
+    fs::write(alone.world.state("new"), &content).unwrap();
+    fs::rename(alone.world.state("new"), alone.world.here("large")).unwrap();
+    alone.ask(Ask::Barrier { ticket: 2 });
+    let all = alone.hear_until(|tell| *tell == Tell::Barrier { ticket: 2 });
+    let (path, size_bytes) = (TreePath::from("large"), content.len() as u64);
+    let reading = Tell::Reading { path: path.clone(), size_bytes };
+    assert!(place(&all, "that it is read", |tell| *tell == reading) < place(&all, "it", is_told("large")));
+    let average_bytes = average_bytes(size_bytes);
+    let mut cut = |average_bytes: u32| {
+        alone.ask(Ask::Cut { ticket: 3, path: path.clone(), size_bytes, average_bytes });
+        let told = alone.hear_until(|tell| matches!(tell, Tell::Chunks { last: true, .. }));
+        let chunks = |tell: &Tell| match tell {
+            Tell::Chunks { chunks: Some(chunks), .. } => chunks.clone(),
+            other => panic!("{other:?}"),
+        };
+        (told.len(), told.iter().flat_map(chunks).collect::<Vec<_>>())
+    };
+    let (messages, known) = cut(average_bytes);
+    assert_eq!(messages, 1, "it is told at once");
+    // It is read anew for another average, which becomes the same.
+    let (messages, read) = cut(average_bytes - 1);
+    assert!(messages > 1 && known == read);
+    alone.end();
 }
 
 #[test]
