@@ -80,7 +80,7 @@ impl Replica {
             let _ = at.unlink(name);
         }
         Ok(match (leaf, laid?) {
-            (Leaf::File(file), Some(facts)) => node_of(file.hash, &facts),
+            (Leaf::File(file), Some(laid)) => node_of(file.hash, &laid.facts),
             _ => Node::from(leaf),
         })
     }

@@ -5,6 +5,7 @@ use super::holes;
 use super::message::{Body, Order};
 use super::path::TreePath;
 use super::replica::Replica;
+use super::scan::nanoseconds_now;
 use super::tree::{File, Hash, Leaf, Node};
 use crate::sys::folder::{Facts, Folder, Sort, facts_of, set_mode, set_modified};
 use std::fs;
@@ -14,8 +15,16 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 #[derive(Debug)]
 pub struct Staged {
     pub(super) name: Vec<u8>,
-    /// `None` for a link.
-    pub(super) facts: Option<Facts>,
+    /// `None` for a link, and for what came in pieces until it is made ready.
+    pub(super) laid: Option<Laid>,
+}
+
+/// A file that was made as it is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Laid {
+    pub(super) facts: Facts,
+    /// Its time is one that no later write gives it.
+    pub(super) is_dated: bool,
 }
 
 /// A large file that comes in pieces, in order.
@@ -54,7 +63,7 @@ impl Replica {
         if ready.is_err() {
             let _ = self.stage.unlink(&name);
         }
-        Ok(Staged { facts: ready?, name })
+        Ok(Staged { laid: ready?, name })
     }
 
     /// A name that nothing in the stage has.
@@ -71,7 +80,7 @@ impl Replica {
         order: &Order,
         leaf: &Leaf,
         came_in_pieces: bool,
-    ) -> Result<Option<Facts>, Not> {
+    ) -> Result<Option<Laid>, Not> {
         match leaf {
             Leaf::Link(target) => {
                 at.make_link(name, &target.0).map_err(without_links)?;
@@ -95,7 +104,7 @@ impl Replica {
         order: &Order,
         wanted: &File,
         came_in_pieces: bool,
-    ) -> Result<Facts, Not> {
+    ) -> Result<Laid, Not> {
         let file = match &order.body {
             Body::Inline(content) => {
                 if *blake3::hash(&content.0).as_bytes() != wanted.hash {
@@ -111,16 +120,19 @@ impl Replica {
         };
         self.give(at, name)?;
         // A new file keeps its time. One that is replaced gets the time of now, by this side's clock: a build that runs
-        // here has to see that it is newer than what was made of the old one.
-        if order.old.is_none() {
-            set_modified(&file, wanted.modified_nanoseconds)?;
+        // here has to see that it is newer than what was made of the old one. It is told to the nanosecond, while what is
+        // written gets the time of the clock's last tick: a write at this very moment shows too.
+        let now = nanoseconds_now();
+        let replaces = order.old.is_some();
+        set_modified(&file, if replaces { now } else { wanted.modified_nanoseconds })?;
+        let mut facts = facts_of(&file)?;
+        if facts.mode != wanted.mode {
+            set_mode(&file, wanted.mode)?;
+            facts = facts_of(&file)?;
         }
-        let facts = facts_of(&file)?;
-        if facts.mode == wanted.mode {
-            return Ok(facts);
-        }
-        set_mode(&file, wanted.mode)?;
-        Ok(facts_of(&file)?)
+        // What keeps less than nanoseconds may give a later write the same time.
+        let is_dated = replaces && facts.modified_nanoseconds == now && now % 1000 != 0;
+        Ok(Laid { facts, is_dated })
     }
 
     /// Copies a file of the same content that this side has in its tree, or had a moment ago.
@@ -170,7 +182,7 @@ impl Replica {
     /// Ends a large file. A content that is not the one announced is thrown away.
     pub fn finish(&self, growing: &Growing) -> Option<Staged> {
         if growing.is_right() {
-            return Some(Staged { name: growing.name.clone(), facts: None });
+            return Some(Staged { name: growing.name.clone(), laid: None });
         }
         if growing.have_bytes == growing.size_bytes {
             self.discard(growing);

@@ -9,7 +9,7 @@ mod power;
 mod reconcile;
 mod rounds;
 mod slices;
-mod world;
+pub(super) mod world;
 
 /// Bytes that no two seeds have in common, and that do not repeat.
 pub fn noise(seed: u8, length: usize) -> Vec<u8> {
