@@ -1,5 +1,6 @@
 //! What both tasks of a connection and all its streams share.
 
+use super::WORTH_BYTES;
 use super::frame::{HEADER_BYTES, Header, Kind};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
@@ -20,7 +21,10 @@ const LARGEST_GROWTH_BYTES: u32 = 64 << 20;
 /// message behind them is soon on its way.
 const OUTGOING_BYTES: usize = 256 * 1024;
 /// The most that one stream adds before another has its turn.
-const TURN_BYTES: usize = 64 * 1024;
+pub const TURN_BYTES: usize = 64 * 1024;
+/// The most that a stream adds while no other has to wait: large frames cost fewer system calls and wake-ups, and one turn
+/// is left for whoever comes.
+pub const LONE_TURN_BYTES: usize = OUTGOING_BYTES - TURN_BYTES;
 /// Open streams of a connection; the other side's attempts beyond are reset.
 pub const MOST_STREAMS: usize = 16 * 1024;
 /// Room that an empty stream keeps for its next bytes.
@@ -65,6 +69,8 @@ pub struct State {
     promised_bytes: usize,
     /// Streams that wait for room in `outgoing`, first come first served.
     waiting: VecDeque<u32>,
+    /// Some had to wait for the room there is now.
+    is_contended: bool,
     /// Why the connection is over.
     pub over: Option<Arc<str>>,
     pub last_opened: u32,
@@ -162,7 +168,7 @@ impl Shared {
         let found = !empty.is_empty();
         // With nothing to write there will be no next time to wake the rest.
         let turns = if found { OUTGOING_BYTES / TURN_BYTES } else { usize::MAX };
-        state.give_turns(turns);
+        state.is_contended = state.give_turns(turns);
         found
     }
 
@@ -175,7 +181,7 @@ impl Shared {
         if bytes.is_empty() {
             return state.check_stream(stream).map(|_| Some(0));
         }
-        let Some(amount) = state.take_turn(stream, bytes.len(), waker)? else { return Ok(None) };
+        let Some(amount) = state.take_turn(stream, 1, bytes.len(), waker)? else { return Ok(None) };
         let length = usize::try_from(amount).unwrap_or(usize::MAX);
         state.outgoing.reserve(HEADER_BYTES + length);
         state.outgoing.extend_from_slice(&Header { kind: Kind::Data, amount, stream }.encode());
@@ -184,13 +190,16 @@ impl Shared {
         Ok(Some(length))
     }
 
-    /// Sends a part of the `there` bytes that `socket` has, later; false when it has to wait, for credit or for its turn.
+    /// Sends a part of the `there` bytes that `socket` has, later, and no less than is worth moving; false when it has to
+    /// wait, for credit or for its turn.
     ///
     /// # Errors
     /// The stream or the connection is over.
     pub fn promise(&self, stream: u32, socket: &Arc<OwnedFd>, there: usize, waker: &Waker) -> io::Result<bool> {
         let mut state = self.lock();
-        let Some(amount) = state.take_turn(stream, there, waker)? else { return Ok(false) };
+        // Less would have to be read over there. Where the credit is less, more is about to come: it is given by halves of a
+        // window, and no window is so small.
+        let Some(amount) = state.take_turn(stream, WORTH_BYTES, there, waker)? else { return Ok(false) };
         state.outgoing.extend_from_slice(&Header { kind: Kind::Data, amount, stream }.encode());
         let length = usize::try_from(amount).unwrap_or(usize::MAX);
         let promised = Promised { behind: state.outgoing.len(), stream, socket: socket.clone(), length };
@@ -346,15 +355,18 @@ impl State {
         }
     }
 
-    /// How much of `wanted` bytes a stream may send now, taken from its credit; `None` when it has to wait.
-    fn take_turn(&mut self, stream: u32, wanted: usize, waker: &Waker) -> io::Result<Option<u32>> {
+    /// How much of `wanted` bytes a stream may send now, taken from its credit; `None` when it has to
+    /// wait, until that is `least`.
+    fn take_turn(&mut self, stream: u32, least: usize, wanted: usize, waker: &Waker) -> io::Result<Option<u32>> {
         let room = OUTGOING_BYTES.saturating_sub(self.outgoing.len() + self.promised_bytes);
+        let is_contended = self.is_contended || !self.waiting.is_empty();
+        let turn = if is_contended { TURN_BYTES } else { LONE_TURN_BYTES };
         let entry = self.check_stream(stream)?;
         let credit = usize::try_from(entry.credit).unwrap_or(usize::MAX);
-        let length = wanted.min(TURN_BYTES).min(credit).min(room);
-        if length == 0 {
+        let length = wanted.min(turn).min(credit).min(room);
+        if length < least {
             entry.writer = Some(waker.clone());
-            if credit > 0 && !entry.waits_for_room {
+            if credit >= least && !entry.waits_for_room {
                 entry.waits_for_room = true;
                 self.waiting.push_back(stream);
             }
@@ -365,10 +377,11 @@ impl State {
         Ok(Some(amount))
     }
 
-    fn give_turns(&mut self, turns: usize) {
+    /// Wakes the first `turns` of those that wait for room; false when there were none.
+    fn give_turns(&mut self, turns: usize) -> bool {
         let mut given = 0;
         while given < turns {
-            let Some(stream) = self.waiting.pop_front() else { return };
+            let Some(stream) = self.waiting.pop_front() else { break };
             let Some(entry) = self.streams.get_mut(&stream) else { continue };
             entry.waits_for_room = false;
             if let Some(waker) = entry.writer.take() {
@@ -376,6 +389,7 @@ impl State {
             }
             given += 1;
         }
+        given > 0
     }
 
     /// A frame without content has come.

@@ -1,9 +1,12 @@
 use super::frame::{HEADER_BYTES, Header, Kind};
-use super::state::FIRST_WINDOW_BYTES;
+use super::state::{Entry, FIRST_WINDOW_BYTES, LONE_TURN_BYTES, Promised, Shared, TURN_BYTES};
 use super::{Accepter, MuxStream, Opener, accept_over, open_over};
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::time::timeout;
@@ -114,6 +117,46 @@ async fn much_is_carried_by_many_at_once() {
         }
     });
     in_time(futures_util::future::join_all(talk)).await;
+}
+
+/// How much each of `streams` may promise of a full socket, in this order, and afterwards those who had to wait.
+fn promised_by(shared: &Shared, streams: &[u32]) -> Vec<(u32, usize)> {
+    let socket = Arc::new(OwnedFd::from(std::io::pipe().unwrap().0));
+    for stream in streams {
+        shared.promise(*stream, &socket, 1 << 30, Waker::noop()).unwrap();
+    }
+    let (mut frames, mut promised) = (Vec::new(), Vec::new());
+    shared.take_outgoing(&mut frames, &mut promised);
+    promised.iter().map(|Promised { stream, length, .. }| (*stream, *length)).collect()
+}
+
+fn with_streams(count: u32) -> Shared {
+    let shared = Shared::new(true);
+    shared.lock().streams.extend((1..=count).map(|number| (number, Entry::default())));
+    shared
+}
+
+#[test]
+fn one_alone_takes_more_at_once_than_one_of_many() {
+    let shared = with_streams(3);
+    let first = promised_by(&shared, &[1, 2, 3]);
+    assert_eq!(first[0], (1, LONE_TURN_BYTES));
+    assert!(first.len() == 2 && first[1].0 == 2, "a turn was left for another: {first:?}");
+    // The third had to wait: now each takes its turn, it first.
+    assert_eq!(promised_by(&shared, &[3, 2]), [(3, TURN_BYTES), (2, TURN_BYTES)]);
+    assert_eq!(promised_by(&shared, &[3]), [(3, LONE_TURN_BYTES)]);
+}
+
+#[test]
+fn what_could_not_be_moved_is_not_promised() {
+    let shared = with_streams(1);
+    let all = FIRST_WINDOW_BYTES as usize - 1;
+    assert_eq!(promised_by(&shared, &[1]), [(1, LONE_TURN_BYTES)]);
+    let rest = vec![0; all - LONE_TURN_BYTES];
+    assert_eq!(shared.send(1, &rest, Waker::noop()).unwrap(), Some(rest.len()));
+    assert_eq!(promised_by(&shared, &[1]), []);
+    // It is used for what is read.
+    assert_eq!(shared.send(1, &[0; 5], Waker::noop()).unwrap(), Some(1));
 }
 
 #[tokio::test]
