@@ -17,6 +17,7 @@ mod early;
 pub mod far;
 mod fitting;
 mod flushing;
+mod folders;
 mod git;
 mod guard;
 mod hearing;
