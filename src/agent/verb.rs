@@ -11,6 +11,8 @@ use crate::sys::linux::served::{self, Job, Streams};
 use crate::sys::linux::signal;
 use crate::sys::stream::Stream;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
 
 /// A verb that is being carried out.
@@ -49,13 +51,21 @@ impl Running {
         let told = told || pass_on(&mut self.job.report, &mut tokio::io::sink()).await;
         let ended = self.job.child.wait().await?;
         if !told {
-            let words = self.job.last_words();
-            let mut causes = vec![format!("the far side's verb ended unexpectedly ({ended})")];
-            causes.extend((!words.is_empty()).then_some(words));
-            send(&mut to, &FromFar::Failed(Told { causes, hint: None, kind: Kind::Failed })).await?;
+            send(&mut to, &FromFar::Failed(untold(ended, self.job.last_words()))).await?;
         }
         to.shutdown().await
     }
+}
+
+/// How a verb ended that told nothing of it. Ctrl-C ends one as it would end it here: `up` and pulls that have begun listen
+/// for it and tell what they undid, the others just end.
+fn untold(ended: ExitStatus, words: String) -> Told {
+    if ended.signal() == Some(signal::INTERRUPT) {
+        return Told { causes: vec!["interrupted".to_owned()], hint: None, kind: Kind::Interrupted };
+    }
+    let mut causes = vec![format!("the far side's verb ended unexpectedly ({ended})")];
+    causes.extend((!words.is_empty()).then_some(words));
+    Told { causes, hint: None, kind: Kind::Failed }
 }
 
 /// Passes frames on until the verb has told how it ended; false when it ended without, or nobody listens.
@@ -101,4 +111,18 @@ pub async fn send(to: &mut (impl AsyncWrite + Unpin), frame: &FromFar) -> io::Re
     to.write_all(&header(what, content.len())).await?;
     to.write_all(&content).await?;
     to.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verb_that_was_interrupted_before_it_began_is_interrupted() {
+        let kind = |raw| untold(ExitStatus::from_raw(raw), "last words".into()).kind;
+        assert_eq!(kind(signal::INTERRUPT), Kind::Interrupted);
+        assert_eq!(kind(9), Kind::Failed, "killed");
+        assert_eq!(kind(1 << 8), Kind::Failed, "exit code 1");
+        assert_eq!(untold(ExitStatus::from_raw(9), "last words".into()).causes[1], "last words");
+    }
 }

@@ -21,6 +21,8 @@ pub enum Kind {
     NotRunning,
     /// Somebody has to be asked (a password, whether a host is right), and nobody could be: exit code 1.
     Unattended,
+    /// All is made, and the program of a box ended at once: exit code 1. Nothing of it is undone.
+    EndedAtOnce,
     /// Ctrl-C or SIGTERM stopped the work: exit code 130.
     Interrupted,
     /// A command exists but cannot be run: exit code 126 of `exec` and `shell`.

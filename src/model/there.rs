@@ -21,6 +21,8 @@ pub struct ThereStart {
     pub person: Option<Person>,
     /// Where the keeper keeps what it has to remember.
     pub state: PathBuf,
+    /// The file it has locked for as long as it lives.
+    pub alive: PathBuf,
     pub build: String,
 }
 

@@ -72,6 +72,11 @@ impl TherePaths {
         self.folder.join("project.json")
     }
 
+    /// Locked by the keeper for its life: the kernel tells who has it (fcntl(2), F_GETLK).
+    pub fn keeper_alive(&self) -> PathBuf {
+        self.folder.join("keeper.alive")
+    }
+
     pub fn keeper_log(&self) -> PathBuf {
         self.folder.join("keeper.log")
     }

@@ -1,10 +1,11 @@
 #!/bin/sh
 # journey: exec passes on exit codes, input, output, environment, user and folder unchanged
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "exec"
 
-project codes <<'TOML'
-image  = "host"
+project codes <<TOML
+image  = "$image"
 mounts = [".:/src"]
 env    = { FROM_FILE = "yes" }
 TOML
@@ -33,7 +34,7 @@ same "-e sets" "one two" "$("$DEVENV" exec -T -e A=one -e "B=two" -- sh -c 'echo
 same "env of the file" "yes" "$("$DEVENV" exec -T -- sh -c 'echo $FROM_FILE')"
 same "-w" /usr "$("$DEVENV" exec -T -w /usr -- pwd)"
 same "-u root" 0 "$("$DEVENV" exec -T -u root -- id -u)"
-same "the default user is the person" "$(id -u):$(id -g)" "$("$DEVENV" exec -T -- sh -c 'echo $(id -u):$(id -g)')"
+same "the default user is the person" "${person#* }" "$("$DEVENV" exec -T -- sh -c 'echo $(id -u) $(id -g)')"
 cd deep/er || exit 1
 same "the working directory follows" /src/deep/er "$("$DEVENV" exec -T -- pwd)"
 cd "$work/codes" || exit 1

@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: the README's first minutes: a project of this computer's own files, no download
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "image = host"
 

@@ -1,16 +1,17 @@
 #!/bin/sh
 # journey: a second `up` changes nothing; a changed key changes only what depends on it
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "up is idempotent"
 
 write() {
     cat >devenv.toml <<TOML
-image  = "host"
+image  = "$image"
 mounts = [".:/src"]
 ports  = ["$1:8000"]
 
 [services.side]
-image   = "host"
+image   = "$image"
 env     = { WHICH = "$2" }
 command = ["sleep", "infinity"]
 TOML
@@ -37,6 +38,6 @@ same "the port moved" 18301 "$(host_port dev 8000)"
 sed -i '/services.side/,$d' devenv.toml
 check "up with the service gone" "$DEVENV" up
 same "dev is untouched" "$dev" "$(field dev pid)"
-check "the service is gone" within 5 sh -c '! kill -0 "$1"' - "$side"
-same "config show names the image" host "$("$DEVENV" config show 2>/dev/null | grep -o 'host' | head -n1)"
+check "the service is gone" within 5 has_ended "$side"
+same "config show names the image" "$image" "$("$DEVENV" config show 2>/dev/null | grep -oF "$image" | head -n1)"
 finish

@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: several devenv at once, records cut short, lost keepers and folders, boxes that hang: it heals, and says what is wrong
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 . "$(dirname "$0")/../support/pair.sh"
 journey "mishaps"
@@ -67,16 +68,16 @@ cp "$sandbox/saved.toml" devenv.toml
 
 # The keeper: stopped, without its socket, without the whole folder of sockets.
 check "up" "$DEVENV" up
-keeper() { python3 "$support/census.py" "$sandbox" --keepers; }
+keeper() { python3 "$support/census.py" "$sandbox" "$there" --keepers; }
 web_pid=$(field web pid)
-find "$DEVENV_HOME/run" -name keeper.sock -delete
+find "$DEVENV_HOME/run" "$state/run" -name keeper.sock -delete
 check "the keeper's socket is gone: up" "$DEVENV" up
 whole "after that"
 same "with the same box" "$web_pid" "$(field web pid)"
-rm -rf "$DEVENV_HOME/run"
+rm -rf "$DEVENV_HOME/run" "$state/run"
 check "the folder of sockets is gone: up" "$DEVENV" up
 whole "after that"
-rm -rf "$DEVENV_HOME/run"
+rm -rf "$DEVENV_HOME/run" "$state/run"
 check "and once more: down" "$DEVENV" down
 gone "after that"
 check "up" "$DEVENV" up
@@ -86,6 +87,9 @@ whole "after that"
 for pid in $(keeper); do kill -STOP "$pid"; done
 check "the keeper hangs: down" timeout 100 "$DEVENV" down
 gone "after that"
+
+# The rest has not been looked at elsewhere yet.
+[ "$place" = here ] || finish
 
 # Records cut short while everything runs, emptied, and full of nonsense.
 check "up" "$DEVENV" up

@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: published ports of every kind, and the way out
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "network"
 
@@ -25,8 +26,8 @@ PYTHON
 
 mkdir "$work/ports"
 cp "$work/udp.py" "$work/ports/udp.py"
-project ports <<'TOML'
-image   = "host"
+project ports <<TOML
+image   = "$image"
 mounts  = [".:/src"]
 ports   = ["18701:8001", "127.0.0.1:18702:8002/udp", "18710-18712:9000-9002"]
 command = ["sh", "-c", """
@@ -53,6 +54,7 @@ same "status knows them all" 5 "$("$DEVENV" status --json | jq '.boxes[0].ports 
 same "nothing listens off loopback" "" "$(ss -Hltun 'sport >= :18700 and sport <= :18720' | awk '{ print $5 }' | grep -vE '^(127\.0\.0\.1|\[::1\]):' | tr '\n' ' ')"
 check "many at once" sh -c 'for i in $(seq 40); do curl -fsS --noproxy "*" --max-time 20 -o /dev/null http://127.0.0.1:18701/page.txt & pids="$pids $!"; done; for p in $pids; do wait "$p" || exit 1; done'
 head -c 30000000 /dev/urandom >big
+settle
 same "thirty megabytes through a port are the same bytes" "$(sha256sum <big)" "$(fetch http://127.0.0.1:18710/big | sha256sum)"
 
 # The way out: a server on an address of this computer that is not loopback.

@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: a new colleague's one command: `devenv up GIT-URL`
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "up GIT-URL"
 
@@ -9,7 +10,7 @@ mkdir "$origin"
 (
     cd "$origin" || exit 1
     git init -q -b main .
-    printf 'image  = "host"\nmounts = [".:/src"]\nports  = ["18500:8000"]\n' >devenv.toml
+    printf 'image  = "%s"\nmounts = [".:/src"]\nports  = ["18500:8000"]\n' "$image" >devenv.toml
     echo main >branch.txt
     git add . && git commit -qm first
     git checkout -qb feature

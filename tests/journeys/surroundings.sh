@@ -3,8 +3,6 @@
 . "$(dirname "$0")/../support/journey.sh"
 journey "bad surroundings"
 
-census() { python3 "$support/census.py" "$sandbox"; }
-counts() { [ "$(census)" = "$1" ]; }
 
 # refuses WHAT STATUS PATTERN COMMAND…: fails with this message, without a panic, and nothing runs afterwards.
 refuses() {

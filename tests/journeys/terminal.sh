@@ -1,10 +1,11 @@
 #!/bin/sh
 # journey: `shell` and `exec` on a terminal: resize, Ctrl-C, Ctrl-Z, exit codes
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "terminal"
 
-project term <<'TOML'
-image  = "host"
+project term <<TOML
+image  = "$image"
 mounts = [".:/src"]
 TOML
 

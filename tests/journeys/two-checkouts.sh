@@ -1,9 +1,10 @@
 #!/bin/sh
 # journey: the same file in two folders at once: two projects, no clash, ports stay the same
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "two checkouts"
 
-file='image   = "host"
+file='image   = "'$image'"
 name    = "shop"
 mounts  = [".:/src"]
 ports   = ["18200"]
@@ -38,7 +39,11 @@ check "first down" "$DEVENV" -C ../first down
 check "second up" "$DEVENV" up
 same "and stays when the wanted one is free" "$other" "$(host_port dev 18200)"
 cd "$work/second" || exit 1
-for number in 1 2 3 4; do "$DEVENV" up >"$sandbox/up.$number" 2>&1 & done
-wait
+pids=
+for number in 1 2 3 4; do
+    "$DEVENV" up >"$sandbox/up.$number" 2>&1 &
+    pids="$pids $!"
+done
+for pid in $pids; do wait "$pid" || not_ok "one of several ups at once (exit $?)"; done
 check "several ups at once leave one box" sh -c '[ "$("$DEVENV" status --json | jq "[.boxes[] | select(.state == \"running\")] | length")" = 1 ]'
 finish

@@ -11,10 +11,11 @@
 #         DEVENV_TEST_PLACE (here, vm or ssh): where the boxes run; the journey itself need not know.
 # Leaves: exit code 0 all passed, 1 a check failed, 77 skipped (with the reason on standard output).
 # Words the checks use: $sandbox (private folder), $work (a folder for projects), $support (this folder), $DEVENV, $registry,
-# $place (as `--place` has it), $person (name and ids of the boxes' user: "me 1000 1000").
+# and those of places.sh.
 # shellcheck disable=SC2034 # they are read by the journeys
 
 set -u
+. "$(dirname "$0")/../support/places.sh"
 
 journey() {
     title=$1
@@ -38,35 +39,11 @@ journey() {
     unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME DOCKER_CONFIG REGISTRY_AUTH_FILE
     unset HTTP_PROXY HTTPS_PROXY http_proxy https_proxy NO_PROXY no_proxy 2>/dev/null || true
     cd "$work" || exit 1
-    place=here
-    there=
-    person="$(id -un) $(id -u) $(id -g)"
     go_there
     interfaces_before=$(interfaces)
     trap 'leave 130' INT TERM HUP PIPE
     trap 'leave $?' EXIT
     printf '# %s (%s, %s)\n' "$title" "$(id -un)" "$place"
-}
-
-# Has every command of this journey mean the place that DEVENV_TEST_PLACE names.
-go_there() {
-    case ${DEVENV_TEST_PLACE:-here} in
-        here) return ;;
-        ssh)
-            # The account there must be able to enter its folder.
-            sandbox_there=$(mktemp -d /tmp/devenv-t.XXXXXX)
-            chmod 755 "$sandbox_there"
-            # shellcheck source=sshd.sh
-            . "$support/sshd.sh"
-            start_sshd "$sandbox_there" || exit 1
-            person="$there_user $(id -u "$there_user") $(id -g "$there_user")"
-            printf 'place = "%s"\n' "$place" >"$DEVENV_HOME/config.toml"
-            ;;
-        vm)
-            place=vm
-            printf 'place = "vm"\n[vm]\nmemory = "1g"\ncpus = 2\ndisk = "8g"\naccelerator = "tcg"\n' >"$DEVENV_HOME/config.toml"
-            ;;
-    esac
 }
 
 ok() {
@@ -214,9 +191,7 @@ take_down() {
         timeout 60 "$DEVENV" -C "$(dirname "$file")" down --volumes </dev/null >"$sandbox/down" 2>&1 ||
             { echo "not ok - down in $(dirname "$file")"; show "$sandbox/down"; touch "$sandbox/down-failed"; }
     done
-    if [ -d "$DEVENV_HOME/data/vm" ]; then
-        timeout 60 "$DEVENV" vm rm --yes </dev/null >"$sandbox/down" 2>&1 || { show "$sandbox/down"; touch "$sandbox/down-failed"; }
-    fi
+    remove_vm >"$sandbox/down" 2>&1 || { show "$sandbox/down"; touch "$sandbox/down-failed"; }
     [ ! -e "$sandbox/down-failed" ]
 }
 
@@ -248,16 +223,6 @@ assert_clean() {
     else
         ok "no cgroup is left"
     fi
-}
-
-# The other computer, with what is kept on it.
-leave_there() {
-    [ -n "${sandbox_there:-}" ] || return
-    stop_sshd
-    chmod -R u+rwX "$sandbox_there" 2>/dev/null
-    rm -rf "$sandbox_there" 2>/dev/null && return
-    unshare --map-root-user --map-auto rm -rf "$sandbox_there" 2>/dev/null
-    rm -rf "$sandbox_there" 2>/dev/null || true
 }
 
 # Removes $sandbox also where a store has files of sub-uids.

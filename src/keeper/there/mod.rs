@@ -10,6 +10,7 @@ use crate::keeper::log::log;
 use crate::model::Result;
 use crate::model::there::ThereStart;
 use crate::ops::there::supervise::Supervision;
+use crate::sys::fs::hold_record_lock;
 use crate::sys::runtime;
 use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ pub fn main() -> ExitCode {
 fn run() -> Result<()> {
     let listener = frame::take_listener()?;
     let start: ThereStart = frame::read_start()?;
+    let _alive = hold_record_lock(&start.alive)?;
     log(&format!("keeper of {} in {} begins, process {}", start.project, start.place, std::process::id()));
     let runtime = runtime::current_thread()?;
     let served = runtime.block_on(serve(listener, start));

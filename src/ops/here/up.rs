@@ -304,11 +304,13 @@ impl Up<'_> {
             let last = super::logs::last_lines(&log, 5);
             let said = String::from_utf8_lossy(last).trim_end().to_owned();
             let failure = Failure::new(format!("{name} ended at once with exit code {code}"))
+                .kind(Kind::EndedAtOnce)
                 .hint(format!("`devenv logs {name}` shows all it wrote; `devenv exec` works in the other boxes"));
             return Err(if said.is_empty() {
                 failure
             } else {
-                Failure::because(failure.to_string(), said).hint(failure.get_hint().unwrap_or_default().to_owned())
+                let hint = failure.get_hint().unwrap_or_default().to_owned();
+                Failure::because(failure.to_string(), said).kind(Kind::EndedAtOnce).hint(hint)
             });
         }
         Ok(())

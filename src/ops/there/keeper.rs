@@ -7,9 +7,10 @@ use crate::model::event::Unheard;
 use crate::model::far::{BUILD, LONGEST_DOCUMENT_BYTES, Request};
 use crate::model::there::{ThereReply, ThereRequest, ThereStart};
 use crate::model::{BoxName, Events, Failure, Kind, Place, PublishedPort, Result, Trying};
+use crate::state::TherePaths;
 use crate::sys::detached::{self, Detached};
 use crate::sys::framed::{document, read_document, write_document};
-use crate::sys::fs::remove_file_if_exists;
+use crate::sys::fs::{record_lock_holder, remove_file_if_exists};
 use crate::sys::stream::Stream;
 use crate::sys::{process, unix};
 use std::collections::BTreeMap;
@@ -17,7 +18,8 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Seek, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -28,6 +30,9 @@ pub const ENTRY: &str = "__keeper-there";
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to end.
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two looks whether one that was killed has ended.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// A connection to a keeper.
 pub struct Keeper {
@@ -173,7 +178,21 @@ pub fn build() -> String {
     crate::sys::program::build_id(BUILD)
 }
 
+/// Ends the project's keeper where nobody can ask it any more: its socket is gone or in another folder than ours, or it
+/// does not answer. It would hold the ports that the next one needs. The caller holds the project's lock.
+pub fn end_lost(paths: &TherePaths) {
+    let deadline = Instant::now() + QUIT_PATIENCE;
+    while let Some(pid) = record_lock_holder(&paths.keeper_alive()) {
+        process::kill(pid);
+        if Instant::now() > deadline {
+            return;
+        }
+        sleep(BETWEEN_LOOKS);
+    }
+}
+
 fn spawn(site: &Site) -> Result<()> {
+    end_lost(&site.paths);
     let (socket, log) = (site.paths.keeper_socket(), site.paths.keeper_log());
     remove_file_if_exists(&socket)?;
     let listener = unix::listen(&socket).trying(|| format!("cannot make the socket {}", socket.display()))?;
@@ -185,6 +204,7 @@ fn spawn(site: &Site) -> Result<()> {
         folder: site.folder.clone(),
         person: site.elsewhere.person(),
         state: site.paths.sync(),
+        alive: site.paths.keeper_alive(),
         build: build(),
     };
     let stdin = start_document(site, &start)?;

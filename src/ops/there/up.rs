@@ -3,7 +3,7 @@
 use super::call::call;
 use super::elsewhere::{Elsewhere, Interrupt, unless};
 use super::far::Far;
-use super::keeper::Keeper;
+use super::keeper::{self, Keeper};
 use super::look::merged;
 use super::site::Site;
 use crate::model::call::{Caller, Verb};
@@ -43,12 +43,12 @@ pub fn up(elsewhere: &Elsewhere, request: &UpRequest) -> Result<UpReply> {
     record.write(&site.paths)?;
     let made = elsewhere.run(async |mut interrupt| {
         let made = make(&site, &project, caller, request, &mut record, &mut interrupt).await;
-        if made.is_err() {
+        if made.as_ref().is_err_and(is_undone) {
             undo(&site, old.as_ref()).await;
         }
         made
     });
-    if made.is_err() && old.is_none() {
+    if made.as_ref().is_err_and(is_undone) && old.is_none() {
         forget(&site)?;
     }
     made
@@ -80,11 +80,20 @@ async fn make(
     record.ports = publish(site, &mut keeper, project, &record.ports).await?;
     let far = Far::Kept(site.paths.keeper_socket());
     let verb = Verb::Up(request.clone());
-    let mut reply: UpReply = call(&far, caller, verb, &*events, &mut sink(), interrupt).await?;
-    record.wanted = Some(project.clone());
-    record.write(&site.paths)?;
+    let made: Result<UpReply> = call(&far, caller, verb, &*events, &mut sink(), interrupt).await;
+    if !made.as_ref().is_err_and(is_undone) {
+        record.wanted = Some(project.clone());
+        record.write(&site.paths)?;
+    }
+    let mut reply = made?;
     reply.status = merged(site, reply.status, &record.ports);
     Ok(reply)
+}
+
+/// Whether the far side took back what it had made: a box whose program ended at once is there for `status` and `logs`,
+/// and the others run.
+fn is_undone(failure: &Failure) -> bool {
+    failure.get_kind() != Kind::EndedAtOnce
 }
 
 /// Has the keeper make the folders equal, and tells what there is to know.
@@ -160,6 +169,7 @@ async fn undo(site: &Site<'_>, old: Option<&ThereRecord>) {
 /// # Errors
 /// Something cannot be removed.
 pub fn forget(site: &Site) -> Result<()> {
+    keeper::end_lost(&site.paths);
     remove_tree_if_exists(site.paths.run())?;
     remove_tree_if_exists(site.paths.folder())
 }
