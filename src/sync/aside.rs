@@ -95,11 +95,10 @@ fn count_together(orders: &[Order]) -> usize {
 
 /// Whether something is made where nothing is, with nothing to wait for.
 fn is_new(order: &Order) -> bool {
-    let is_whole = match (&order.new, &order.body) {
-        (Some(Leaf::File(_)), Body::Inline(_) | Body::Own(_)) => true,
-        (Some(Leaf::Folder | Leaf::Link(_)), Body::None) => true,
-        _ => false,
-    };
+    let is_whole = matches!(
+        (&order.new, &order.body),
+        (Some(Leaf::File(_)), Body::Inline(_) | Body::Own(_)) | (Some(Leaf::Folder | Leaf::Link(_)), Body::None)
+    );
     is_whole && order.old.is_none()
 }
 

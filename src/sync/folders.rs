@@ -33,6 +33,9 @@ enum Read {
     Other(Option<Node>),
 }
 
+/// The folders in a folder, by name, and what became of each.
+type Inner = Vec<(Vec<u8>, Option<Node>)>;
+
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Waiting>,
@@ -51,13 +54,14 @@ impl Scanner<'_> {
         let queue = (Mutex::new(Queue { open: 1, ..Queue::default() }), Condvar::new());
         (self.on_folder)(path);
         let (top, inner) = self.read_folder(Arc::new(root), path, old)?;
+        let most_threads = if inner.is_empty() { 1 } else { MOST_THREADS };
         {
             let mut first = queue.0.lock().expect("no scan panics");
             first.waiting = inner;
             first.open = 0;
             first.done.push((path.clone(), Read::Folder(top)));
         }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(most_threads);
         std::thread::scope(|scope| {
             for _ in 1..threads {
                 scope.spawn(|| self.work(&queue));
@@ -165,7 +169,7 @@ fn is_as_it_was(new: &Node, old: &Node) -> bool {
 fn assemble(mut done: Vec<(TreePath, Read)>) -> Node {
     // Deepest first: a folder is whole when all in it have been put in.
     done.sort_by_cached_key(|(path, _)| std::cmp::Reverse(path.parts().count()));
-    let mut inner: HashMap<TreePath, Vec<(Vec<u8>, Option<Node>)>> = HashMap::new();
+    let mut inner: HashMap<TreePath, Inner> = HashMap::new();
     let mut top = Node::folder();
     for (path, read) in done {
         let node = match read {
@@ -182,7 +186,7 @@ fn assemble(mut done: Vec<(TreePath, Read)>) -> Node {
 }
 
 impl Found {
-    fn with(mut self, inner: Vec<(Vec<u8>, Option<Node>)>) -> Node {
+    fn with(mut self, inner: Inner) -> Node {
         let is_same = |old: &Arc<Folder>| {
             inner
                 .iter()
