@@ -14,10 +14,10 @@ use super::path::TreePath;
 use super::patterns::Patterns;
 use super::queue::Queue;
 use super::reconcile::{Side, Step};
-use super::replica::{Replica, digest};
+use super::replica::Replica;
 use super::session::{Opener, SessionStart};
 use super::store::Journal;
-use super::tree::Node;
+use super::tree::{Hash, Node};
 use super::unsettled::Unsettled;
 use super::worker::{Work, Worker};
 use crate::model::sync::{SyncChoice, SyncStatus};
@@ -120,6 +120,8 @@ pub struct Controller {
     pub(super) base: Node,
     pub(super) here: Known,
     pub(super) there: Known,
+    /// The digest that was asked for last, and of which tree: they are mostly one in memory, and asked for in a row.
+    pub(super) digested: Option<(Node, Hash)>,
     pub(super) far_replica: Option<[u8; 16]>,
     pub(super) root_inode: Option<u64>,
     /// Of each side, as of the last time that both were compared.
@@ -237,6 +239,7 @@ impl Controller {
             base: Node::folder(),
             here: Known::default(),
             there: Known::default(),
+            digested: None,
             far_replica: None,
             root_inode: None,
             lives: PerSide::default(),
@@ -389,15 +392,6 @@ impl Controller {
         if connected && self.known(side).lost.is_some() {
             self.scan(side);
         }
-    }
-
-    pub(super) fn scan(&mut self, side: Side) {
-        let known = self.known(side);
-        known.ready = false;
-        known.incoming = Some(Node::folder());
-        known.entries = 0;
-        let digest = digest(&known.tree);
-        self.ask(side, Ask::Scan { known: digest });
     }
 
     pub(super) fn unsettled(&mut self, side: Side) -> &mut Unsettled {

@@ -2,13 +2,13 @@
 
 use super::controller::{Controller, Flight, LOOK_FOR_ROOT, Stalled};
 use super::git::is_packed;
-use super::message::{Outcome, Tell, Ticket};
+use super::message::{Ask, Outcome, Tell, Ticket};
 use super::modes::UNKNOWN_MODE;
 use super::path::TreePath;
 use super::reconcile::Side;
 use super::replica::digest;
 use super::store::{Agreement, Record};
-use super::tree::{Apart, Change, Leaf, Node, Now};
+use super::tree::{Apart, Change, Hash, Leaf, Node, Now};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,18 +24,45 @@ const MOST_UNSHARED: usize = 4000;
 const MOST_ENTRIES: u64 = 5_000_000;
 
 impl Controller {
+    /// Asks a side for all of its tree, or whether it is as it is known.
+    pub(super) fn scan(&mut self, side: Side) {
+        let known = self.known(side);
+        known.ready = false;
+        known.incoming = Some(Node::folder());
+        known.entries = 0;
+        let known = self.digest(side);
+        self.ask(side, Ask::Scan { known });
+    }
+
+    /// Of what is known of a side.
+    pub(super) fn digest(&mut self, side: Side) -> Hash {
+        let tree = self.known(side).tree.clone();
+        match &self.digested {
+            Some((known, digest)) if known.is_shared_with(&tree) => *digest,
+            _ => {
+                let digest = digest(&tree);
+                self.digested = Some((tree, digest));
+                digest
+            }
+        }
+    }
+
     pub(super) fn hear(&mut self, side: Side, tell: Tell) {
         match tell {
             Tell::Changes(changes) => self.changes(side, changes),
             Tell::Scanned { whole, digest: told } => {
-                let known = self.known(side);
-                let incoming = known.incoming.take();
+                let incoming = self.known(side).incoming.take();
                 if whole {
-                    known.tree = incoming.unwrap_or_else(Node::folder);
-                } else if digest(&known.tree) != told {
+                    self.known(side).tree = incoming.unwrap_or_else(Node::folder);
+                } else if self.digest(side) != told {
                     // Something was done after the question, and undone before the answer.
                     return self.scan(side);
                 }
+                if self.known(side.other()).ready {
+                    // What it is of changes from now on.
+                    self.digested = None;
+                }
+                let known = self.known(side);
                 known.ready = true;
                 known.lost = None;
                 // What it read anew it can write down when it is quiet.
@@ -84,20 +111,22 @@ impl Controller {
             {
                 file.mode = UNKNOWN_MODE;
             }
-            let tree = known.incoming.as_ref().unwrap_or(&known.tree);
-            if tree.has(&change) {
+            let before = known.incoming.as_ref().unwrap_or(&known.tree).get(&change.path);
+            if change.now.says(before) {
                 continue;
             }
             news = true;
-            if change.now != Now::Gone && tree.get(&change.path).is_none() {
+            if change.now != Now::Gone && before.is_none() {
                 known.entries += 1;
             }
             match &mut known.incoming {
                 Some(tree) => tree.take(&change),
                 None => known.tree.take(&change),
             }
-            self.stalled.remove(&(side.other(), change.path.clone()));
-            self.stalled.remove(&(side, change.path.clone()));
+            if !self.stalled.is_empty() {
+                self.stalled.remove(&(side.other(), change.path.clone()));
+                self.stalled.remove(&(side, change.path.clone()));
+            }
             if live && self.recent.len() < MOST_RECENT {
                 self.recent.insert(change.path);
             }

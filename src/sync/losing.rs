@@ -28,14 +28,16 @@ impl Controller {
                     self.note("the other side's copy is a new one: nothing was deleted on account of it");
                     self.forget_base();
                 }
-                if self.far_replica.replace(link.replica) != Some(link.replica) {
-                    self.save();
-                }
+                let is_new = self.far_replica.replace(link.replica) != Some(link.replica);
                 self.told_lives.there = Some(link.life);
                 self.there.rules = link.rules;
                 self.link = Some(link);
                 self.there.lost = None;
                 self.scan(Side::There);
+                if is_new {
+                    // It reads its tree meanwhile.
+                    self.save();
+                }
             }
             Err(failure) => {
                 self.there.lost = Some(failure.chain().join(": "));

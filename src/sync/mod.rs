@@ -15,6 +15,7 @@ mod delta;
 pub mod far;
 mod fitting;
 mod flushing;
+mod folders;
 mod git;
 mod guard;
 mod hearing;

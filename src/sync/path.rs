@@ -39,6 +39,12 @@ impl TreePath {
         fine && bytes.len() <= LONGEST_PATH_BYTES && parts < MOST_PARTS
     }
 
+    /// Whether the name `name` in this folder makes a fine path, given that this is one.
+    pub fn takes(&self, name: &[u8]) -> bool {
+        let parts = self.parts().count() + 1;
+        is_name(name) && parts <= MOST_PARTS && self.0.len() + 1 + name.len() <= LONGEST_PATH_BYTES
+    }
+
     /// `path` as seen from `root`; `None` when it is not below it.
     pub fn below(root: &Path, path: &Path) -> Option<TreePath> {
         use std::os::unix::ffi::OsStrExt;
@@ -212,6 +218,25 @@ mod tests {
         assert!(TreePath::parse(b"\xff/..a").is_some());
         let wire = postcard::to_stdvec(&Blob(b"../x".to_vec())).unwrap();
         assert!(postcard::from_bytes::<TreePath>(&wire).is_err());
+    }
+
+    #[test]
+    fn a_folder_takes_the_names_that_make_fine_paths() {
+        let long = vec!["x".repeat(249); 16].join("/");
+        let deep = |parts: usize| vec!["d"; parts].join("/");
+        for (folder, names) in [
+            ("", vec!["a", ".", "..", "", "a/b", "a\0"]),
+            (&*long, vec!["y", &"y".repeat(95), &"y".repeat(96)]),
+            (&*deep(199), vec!["y"]),
+            (&*deep(200), vec!["y"]),
+        ] {
+            let folder = TreePath::parse(folder.as_bytes()).unwrap();
+            for name in names {
+                let path = folder.join(name.as_bytes());
+                let is_one_more = path.parts().count() == folder.parts().count() + 1;
+                assert_eq!(folder.takes(name.as_bytes()), path.is_fine() && is_one_more, "{folder} {name}");
+            }
+        }
     }
 
     #[test]

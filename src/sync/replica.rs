@@ -159,7 +159,7 @@ impl Replica {
         let stands = !self.rules.folds() || is_listed(&mut self.listed, self.rules, &parent, &handle, name)?;
         let (patterns, unread) = (&self.patterns, &self.unread);
         let scanner = Scanner { patterns, rules: self.rules, device: self.device, on_folder, unread };
-        let mut new = if stands { scanner.read_one(&handle, path, name, old)? } else { None };
+        let mut new = if stands { scanner.read_one(&handle, &parent, name, old)? } else { None };
         if new.as_ref().is_some_and(Node::is_folder) {
             match old {
                 Some(Node::Folder(_)) if !deep => return Ok(()),
@@ -238,7 +238,7 @@ impl Replica {
         let Ok(handle) = self.walk(&parent) else { return Ok(()) };
         let scanner = self.scanner(&|_| {});
         let old = self.tree.get(path);
-        if let Some(new @ Node::File(..)) = scanner.read_one(&handle, path, name, old)? {
+        if let Some(new @ Node::File(..)) = scanner.read_one(&handle, &parent, name, old)? {
             differences(path, old, Some(&new), into);
             self.tree.set(path, Some(new));
         }

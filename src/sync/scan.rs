@@ -1,14 +1,13 @@
-//! Reads a tree of the file system into one of memory. Files that look as they did when they were last read are not
-//! read again.
+//! Looks at what stands under a name. Files that look as they did when they were last read are not read again.
 
 use super::names::Rules;
 use super::path::TreePath;
 use super::patterns::Patterns;
 use super::reading::SLICED_FROM_BYTES;
-use super::tree::{Apart, File, Folder, Hash, Name, Node, Stamp};
+use super::tree::{Apart, File, Hash, Node, Stamp};
 use crate::sys::folder::{self, Facts, Sort};
 use std::io::{self, ErrorKind, Read};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A file written less than this before it was read may be written again without looking different: clocks of file
@@ -18,11 +17,9 @@ const RACY_NANOSECONDS: i64 = 20_000_000;
 const RACY_SECONDS_NANOSECONDS: i64 = 2_020_000_000;
 /// A file that changed each time it was read so often is left for later.
 const READS: usize = 4;
-/// More threads than this do not make a disk quicker.
-const MOST_THREADS: usize = 4;
 const READ_BYTES: usize = 1 << 16;
 
-/// Reads trees below one root.
+/// Reads what is below one root.
 pub struct Scanner<'a> {
     pub patterns: &'a Patterns,
     pub rules: Rules,
@@ -43,120 +40,12 @@ pub struct Unread {
 }
 
 impl Unread {
-    fn add(&self, path: &TreePath) {
-        self.paths.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+    fn add(&self, path: TreePath) {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner).push(path);
     }
-}
-
-/// A folder that waits to be read.
-struct Waiting {
-    parent: Arc<folder::Folder>,
-    path: TreePath,
-    old: Option<Node>,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: Vec<Waiting>,
-    /// Folders that a thread has in hand.
-    open: usize,
-    done: Vec<(TreePath, Folder)>,
-    failed: Option<io::Error>,
 }
 
 impl Scanner<'_> {
-    /// Reads all below `root`, which is at `path` in the tree; `old` is what is known of it.
-    ///
-    /// # Errors
-    /// The folder itself cannot be read.
-    pub fn read_all(&self, root: folder::Folder, path: &TreePath, old: Option<&Node>) -> io::Result<Node> {
-        let queue = (Mutex::new(Queue { open: 1, ..Queue::default() }), Condvar::new());
-        (self.on_folder)(path);
-        let (top, inner) = self.read_folder(Arc::new(root), path, old)?;
-        {
-            let mut first = queue.0.lock().expect("no scan panics");
-            first.waiting = inner;
-            first.open = 0;
-            first.done.push((path.clone(), top));
-        }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        std::thread::scope(|scope| {
-            for _ in 1..threads {
-                scope.spawn(|| self.work(&queue));
-            }
-            self.work(&queue);
-        });
-        let queue = queue.0.into_inner().expect("no scan panics");
-        match queue.failed {
-            Some(error) => Err(error),
-            None => Ok(assemble(queue.done)),
-        }
-    }
-
-    fn work(&self, (queue, changed): &(Mutex<Queue>, Condvar)) {
-        let mut lock = queue.lock().expect("no scan panics");
-        loop {
-            let Some(next) = lock.waiting.pop() else {
-                if lock.open == 0 {
-                    changed.notify_all();
-                    return;
-                }
-                lock = changed.wait(lock).expect("no scan panics");
-                continue;
-            };
-            lock.open += 1;
-            drop(lock);
-            let read = self.read_waiting(&next);
-            lock = queue.lock().expect("no scan panics");
-            lock.open -= 1;
-            match read {
-                Ok(Some((folder, inner))) => {
-                    lock.done.push((next.path, folder));
-                    if !inner.is_empty() {
-                        lock.waiting.extend(inner);
-                        changed.notify_all();
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => lock.failed = Some(error),
-            }
-        }
-    }
-
-    /// `None` when it went away meanwhile. Its node stays the empty folder that its parent has for it: whoever watches
-    /// hears of it.
-    fn read_waiting(&self, waiting: &Waiting) -> io::Result<Option<(Folder, Vec<Waiting>)>> {
-        let Some((_, name)) = waiting.path.split() else { return Ok(None) };
-        (self.on_folder)(&waiting.path);
-        let read = waiting
-            .parent
-            .enter(name)
-            .and_then(|folder| self.read_folder(Arc::new(folder), &waiting.path, waiting.old.as_ref()));
-        match read {
-            Err(error) if is_out_of_descriptors(&error) => Err(error),
-            other => Ok(other.ok()),
-        }
-    }
-
-    fn read_folder(
-        &self,
-        handle: Arc<folder::Folder>,
-        path: &TreePath,
-        old: Option<&Node>,
-    ) -> io::Result<(Folder, Vec<Waiting>)> {
-        let mut entries: Vec<(Name, Node)> = Vec::new();
-        let mut waiting = Vec::new();
-        for name in handle.names()?.into_iter().map(|name| self.rules.told(name)) {
-            let (path, old) = (path.join(&name), old.and_then(|old| old.child(&name)));
-            let Some(node) = self.read_one(&handle, &path, &name, old)? else { continue };
-            if node.is_folder() {
-                waiting.push(Waiting { parent: handle.clone(), path, old: old.cloned() });
-            }
-            entries.push((name.into(), node));
-        }
-        Ok((Folder::of(entries), waiting))
-    }
-
     /// What stands under a name; a folder is still empty. `None` when nothing does.
     ///
     /// # Errors
@@ -164,63 +53,106 @@ impl Scanner<'_> {
     pub fn read_one(
         &self,
         handle: &folder::Folder,
-        path: &TreePath,
+        parent: &TreePath,
         name: &[u8],
         old: Option<&Node>,
     ) -> io::Result<Option<Node>> {
-        if !path.is_fine() {
+        let node = self.read_listed(handle, parent, name, None, old)?;
+        if !node.as_ref().is_some_and(Node::is_folder) {
+            return Ok(node);
+        }
+        match handle.enter(name) {
+            Ok(_) => Ok(node),
+            Err(error) => not_entered(error),
+        }
+    }
+
+    /// As `read_one`, of a name whose folder was listed and said what stands there. A folder was not entered yet.
+    pub(super) fn read_listed(
+        &self,
+        handle: &folder::Folder,
+        parent: &TreePath,
+        name: &[u8],
+        listed: Option<Sort>,
+        old: Option<&Node>,
+    ) -> io::Result<Option<Node>> {
+        if !parent.takes(name) {
             // Too long or too deep to be told of; `docs/sync.md` says so.
             return Ok(None);
+        }
+        // A file that is not known is opened in any case, and looked at then.
+        if listed == Some(Sort::File) && !old.is_some_and(Node::is_file) {
+            return match self.patterns.is_apart(parent, name, false) {
+                true => Ok(Some(Node::Apart(Apart::Ignored))),
+                false => self.read_small(handle, parent, name, old),
+            };
         }
         let facts = match handle.look(name) {
             Ok(Some(facts)) => facts,
             Ok(None) => return Ok(None),
             Err(_) => return Ok(Some(Node::Apart(Apart::Unreadable))),
         };
-        if self.patterns.is_apart(path, facts.sort == Sort::Folder) {
+        if self.patterns.is_apart(parent, name, facts.sort == Sort::Folder) {
             return Ok(Some(Node::Apart(Apart::Ignored)));
         }
         Ok(match facts.sort {
             Sort::Special => Some(Node::Apart(Apart::Special)),
             Sort::Link => handle.read_link(name).ok().map(|target| Node::Link(target.into())),
             Sort::Folder if facts.device != self.device => Some(Node::Apart(Apart::Mounted)),
-            Sort::Folder => match handle.enter(name) {
-                Ok(_) => Some(Node::folder()),
-                Err(error) if is_out_of_descriptors(&error) => return Err(error),
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
-                _ => Some(Node::Apart(Apart::Unreadable)),
-            },
+            Sort::Folder => Some(Node::folder()),
             Sort::File => match old {
                 Some(Node::File(file, stamp)) if is_unchanged(file, stamp, &facts) => {
                     Some(Node::File(File { mode: facts.mode, ..*file }, *stamp))
                 }
-                old if facts.size_bytes >= SLICED_FROM_BYTES => self.read_large(handle, path, name, old)?,
-                old => match read_file(handle, name, READS)? {
-                    // It became large meanwhile.
-                    Some(Node::Apart(Apart::Busy)) => self.read_large(handle, path, name, old)?,
-                    read => read,
-                },
+                old if facts.size_bytes >= SLICED_FROM_BYTES => self.read_large(handle, parent, name, old)?,
+                old => self.read_small(handle, parent, name, old)?,
             },
         })
+    }
+
+    fn read_small(
+        &self,
+        handle: &folder::Folder,
+        parent: &TreePath,
+        name: &[u8],
+        old: Option<&Node>,
+    ) -> io::Result<Option<Node>> {
+        match read_file(handle, name, READS)? {
+            // It is large, or became so meanwhile.
+            Some(Node::Apart(Apart::Busy)) => self.read_large(handle, parent, name, old),
+            read => Ok(read),
+        }
     }
 
     fn read_large(
         &self,
         handle: &folder::Folder,
-        path: &TreePath,
+        parent: &TreePath,
         name: &[u8],
         old: Option<&Node>,
     ) -> io::Result<Option<Node>> {
         if self.unread.defers {
-            self.unread.add(path);
+            self.unread.add(parent.join(name));
             return Ok(old.filter(|old| matches!(old, Node::File(..) | Node::Apart(_))).cloned());
         }
         // Once: one that changes is read in slices as soon as all of the tree was told.
         let read = read_file(handle, name, 1)?;
         if read == Some(Node::Apart(Apart::Busy)) {
-            self.unread.add(path);
+            self.unread.add(parent.join(name));
         }
         Ok(read)
+    }
+}
+
+/// What a folder that cannot be entered counts as.
+///
+/// # Errors
+/// The system is out of descriptors.
+pub(super) fn not_entered(error: io::Error) -> io::Result<Option<Node>> {
+    match error {
+        error if is_out_of_descriptors(&error) => Err(error),
+        error if error.kind() == ErrorKind::NotFound => Ok(None),
+        _ => Ok(Some(Node::Apart(Apart::Unreadable))),
     }
 }
 
@@ -237,9 +169,10 @@ pub fn is_unchanged(file: &File, stamp: &Stamp, facts: &Facts) -> bool {
         && file.modified_nanoseconds == facts.modified_nanoseconds
 }
 
-/// Reads a file to the end until it was the same before and after.
+/// Reads a file to the end until it was the same before and after. One that may be read more often than once must be
+/// short.
 fn read_file(handle: &folder::Folder, name: &[u8], reads: usize) -> io::Result<Option<Node>> {
-    for read in 0..reads {
+    for _ in 0..reads {
         let began = nanoseconds_now();
         let mut file = match handle.read(name) {
             Ok(file) => file,
@@ -251,11 +184,10 @@ fn read_file(handle: &folder::Folder, name: &[u8], reads: usize) -> io::Result<O
         if before.sort != Sort::File {
             return Ok(Some(Node::Apart(Apart::Busy)));
         }
-        if read > 0 && before.size_bytes >= SLICED_FROM_BYTES {
+        if reads > 1 && before.size_bytes >= SLICED_FROM_BYTES {
             break;
         }
-        // One that grows as quickly as it is read has no end.
-        let Ok(hash) = hash_of(&mut (&mut file).take(before.size_bytes + 1)) else {
+        let Ok(hash) = hash_of_first(&mut file, before.size_bytes) else {
             return Ok(Some(Node::Apart(Apart::Unreadable)));
         };
         if folder::facts_of(&file).is_ok_and(|after| after == before) {
@@ -309,22 +241,42 @@ pub fn hash_of(from: &mut impl Read) -> io::Result<Hash> {
     })
 }
 
-/// Puts folders, each read by itself, into one tree.
-fn assemble(mut folders: Vec<(TreePath, Folder)>) -> Node {
-    // Deepest first: a folder is whole when all in it have been put in.
-    folders.sort_unstable_by_key(|(path, _)| std::cmp::Reverse(path.parts().count()));
-    let mut inner: std::collections::HashMap<TreePath, Vec<(Vec<u8>, Node)>> = std::collections::HashMap::new();
-    let mut top = Node::folder();
-    for (path, mut folder) in folders {
-        for (name, node) in inner.remove(&path).unwrap_or_default() {
-            folder.set(&name, Some(node));
-        }
-        let node = Node::Folder(Arc::new(folder));
-        match path.split() {
-            Some((parent, name)) => inner.entry(parent).or_default().push((name.to_owned(), node.clone())),
-            None => return node,
-        }
-        top = node;
+/// BLAKE3 of the first so many bytes of a file: that there are more is seen by its facts, so that nobody has to try to
+/// read them, and one that grows as quickly as it is read has an end.
+fn hash_of_first(file: &mut std::fs::File, bytes: u64) -> io::Result<Hash> {
+    thread_local! {
+        static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
     }
-    top
+    if bytes > READ_BYTES as u64 {
+        return hash_of(&mut file.take(bytes));
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(READ_BYTES, 0);
+        let mut filled = 0;
+        while filled < bytes as usize {
+            match file.read(&mut buffer[filled..bytes as usize]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(*blake3::hash(&buffer[..filled]).as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+        let becomes = |code| not_entered(io::Error::from_raw_os_error(code));
+        let (no_entry, input_output, too_many_open, denied) = (2, 5, 24, 13);
+        assert_eq!(becomes(no_entry).unwrap(), None);
+        for code in [input_output, denied] {
+            assert_eq!(becomes(code).unwrap(), Some(Node::Apart(Apart::Unreadable)));
+        }
+        assert!(becomes(too_many_open).is_err());
+    }
 }

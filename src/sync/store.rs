@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 /// Raised with every change of what is kept: an older file is then as good as none.
 const FORMAT: u32 = 3;
 const CHECKSUM_BYTES: usize = 32;
+/// Of a record: so many bytes of the BLAKE3 of the format and its body.
+const SUM_BYTES: usize = 8;
 /// The quickest of zstd.
 const PACKING_LEVEL: i32 = 1;
 /// No tree of this program is longer, unpacked.
@@ -110,12 +112,15 @@ impl Journal {
     /// The disk is full.
     pub fn add(&mut self, records: &[Record]) -> Result<()> {
         let what = || format!("cannot write {}", self.path.display());
-        let mut bytes = Vec::new();
+        let (mut bytes, mut summed) = (Vec::new(), Vec::new());
         for record in records {
-            let body = postcard::to_stdvec(record).trying(what)?;
+            summed.clear();
+            summed.extend_from_slice(&FORMAT.to_le_bytes());
+            summed = postcard::to_extend(record, summed).trying(what)?;
+            let body = &summed[size_of_val(&FORMAT)..];
             bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
-            bytes.extend_from_slice(&checksum(&body));
-            bytes.extend_from_slice(&body);
+            bytes.extend_from_slice(&blake3::hash(&summed).as_bytes()[..SUM_BYTES]);
+            bytes.extend_from_slice(body);
         }
         let written = self.file.write_all(&bytes);
         if written.is_err() {
@@ -138,20 +143,18 @@ impl Journal {
     }
 }
 
-/// Of the body of a record, in this format.
-fn checksum(body: &[u8]) -> [u8; 8] {
+/// Whether it is the body of a record in this format.
+fn is_whole(body: &[u8], sum: &[u8; SUM_BYTES]) -> bool {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&FORMAT.to_le_bytes()).update(body);
-    let mut sum = [0; 8];
-    hasher.finalize_xof().fill(&mut sum);
-    sum
+    hasher.finalize().as_bytes().starts_with(sum)
 }
 
 fn read_record(bytes: &[u8]) -> Option<(Record, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (sum, rest) = rest.split_first_chunk::<8>()?;
+    let (sum, rest) = rest.split_first_chunk::<SUM_BYTES>()?;
     let (body, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    let fine = checksum(body) == *sum;
+    let fine = is_whole(body, sum);
     Some((postcard::from_bytes(body).ok().filter(|_| fine)?, rest))
 }
 

@@ -235,16 +235,6 @@ impl Node {
         }
     }
 
-    /// Whether a change says what is known.
-    pub fn has(&self, change: &Change) -> bool {
-        match (self.get(&change.path), &change.now) {
-            (None, Now::Gone) => true,
-            (Some(Node::Apart(known)), Now::Apart(why)) => known == why,
-            (Some(node), Now::Leaf(leaf)) => node.leaf().as_ref() == Some(leaf),
-            _ => false,
-        }
-    }
-
     /// Takes in a change that the side reported.
     pub fn take(&mut self, change: &Change) {
         match &change.now {
@@ -252,6 +242,18 @@ impl Node {
             Now::Apart(why) => self.set(&change.path, Some(Node::Apart(*why))),
             Now::Leaf(Leaf::Folder) if self.get(&change.path).is_some_and(Node::is_folder) => {}
             Now::Leaf(leaf) => self.set(&change.path, Some(Node::from(leaf))),
+        }
+    }
+}
+
+impl Now {
+    /// Whether it says what is known.
+    pub fn says(&self, known: Option<&Node>) -> bool {
+        match (known, self) {
+            (None, Now::Gone) => true,
+            (Some(Node::Apart(known)), Now::Apart(why)) => known == why,
+            (Some(node), Now::Leaf(leaf)) => node.leaf().as_ref() == Some(leaf),
+            _ => false,
         }
     }
 }

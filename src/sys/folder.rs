@@ -2,7 +2,7 @@
 //! the tree meanwhile, and nobody who writes into it, can lead a step outside.
 
 use super::rename;
-use nix::dir::Dir;
+use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, futimens, mkdirat};
@@ -27,6 +27,14 @@ pub enum Sort {
     Link,
     /// Socket, device, pipe.
     Special,
+}
+
+/// A name in a folder.
+#[derive(Debug)]
+pub struct Listed {
+    pub name: Box<[u8]>,
+    /// What stood under it when it was listed; some file systems do not say.
+    pub sort: Option<Sort>,
 }
 
 /// What stat(2) says of it.
@@ -80,16 +88,25 @@ impl Folder {
     /// # Errors
     /// As getdents(2).
     pub fn names(&self) -> io::Result<Vec<Box<[u8]>>> {
+        Ok(self.list()?.into_iter().map(|listed| listed.name).collect())
+    }
+
+    /// The names in it, in no order, with what stands under them.
+    ///
+    /// # Errors
+    /// As getdents(2).
+    pub fn list(&self) -> io::Result<Vec<Listed>> {
         // Reading moves the position of the descriptor, so it gets one of its own.
         let mut folder = Dir::from_fd(openat(&self.0, ".", FOLDER, Mode::empty())?)?;
-        let mut names = Vec::new();
+        let mut listed = Vec::new();
         for entry in folder.iter() {
-            let name = entry?.file_name().to_bytes().to_owned();
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
-                names.push(name.into_boxed_slice());
+                listed.push(Listed { name: name.into(), sort: entry.file_type().map(Sort::from) });
             }
         }
-        Ok(names)
+        Ok(listed)
     }
 
     /// What this folder is.
@@ -258,6 +275,17 @@ pub fn set_modified(file: &File, nanoseconds: i64) -> io::Result<()> {
     let time = TimeSpec::new(nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
     futimens(file, &time, &time)?;
     Ok(())
+}
+
+impl From<Type> for Sort {
+    fn from(listed: Type) -> Sort {
+        match listed {
+            Type::File => Sort::File,
+            Type::Directory => Sort::Folder,
+            Type::Symlink => Sort::Link,
+            _ => Sort::Special,
+        }
+    }
 }
 
 impl From<FileStat> for Facts {
