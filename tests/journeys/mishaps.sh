@@ -80,6 +80,8 @@ whole "after that"
 rm -rf "$DEVENV_HOME/run" "$state/run"
 check "and once more: down" "$DEVENV" down
 gone "after that"
+# A keeper that hangs takes minutes elsewhere, and the rest has not been looked at there yet.
+[ "$place" = here ] || finish
 check "up" "$DEVENV" up
 for pid in $(keeper); do kill -STOP "$pid"; done
 check "the keeper hangs: up" timeout 100 "$DEVENV" up
@@ -87,9 +89,6 @@ whole "after that"
 for pid in $(keeper); do kill -STOP "$pid"; done
 check "the keeper hangs: down" timeout 100 "$DEVENV" down
 gone "after that"
-
-# The rest has not been looked at elsewhere yet.
-[ "$place" = here ] || finish
 
 # Records cut short while everything runs, emptied, and full of nonsense.
 check "up" "$DEVENV" up
