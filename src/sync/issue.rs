@@ -7,7 +7,7 @@ use super::queue::Queue;
 use super::reconcile::{Side, Step};
 use super::tree::Leaf;
 
-/// Content and orders between the two sides at any time. Also bounds how long an edit waits behind a first copy.
+/// Content and orders between the two sides at any time, about. Also bounds how long an edit waits behind a first copy.
 const MOST_FLIGHT_BYTES: u64 = 4 << 20;
 /// Larger files travel in pieces, beside everything else.
 pub(super) const LARGE_FILE_BYTES: u64 = 256 << 10;
@@ -45,7 +45,7 @@ impl Controller {
     /// Sends what there is room for.
     pub(super) fn issue(&mut self) {
         let mut batches = PerSide::<Batch>::default();
-        while self.flight_bytes < MOST_FLIGHT_BYTES {
+        while self.has_room() {
             let Some((to, step)) = self.queue.pop() else { break };
             let own = self.own_copy(to, &step);
             let file = content_of(&step).copied();
@@ -85,6 +85,12 @@ impl Controller {
         }
         self.issue_large();
         self.next_phase();
+    }
+
+    /// What is in a folder that has been begun may go beyond the limit a little, so that it goes with its folder.
+    fn has_room(&self) -> bool {
+        let goes_on = self.queue.peek().is_some_and(|next| next.new != Some(Leaf::Folder));
+        self.flight_bytes < MOST_FLIGHT_BYTES + if goes_on { BATCH_BYTES } else { 0 }
     }
 
     pub(super) fn fly(&mut self, ticket: Ticket, flight: Flight) {

@@ -25,6 +25,11 @@ impl Queue {
         next
     }
 
+    /// The one that is next.
+    pub fn peek(&self) -> Option<&Step> {
+        self.steps().next()
+    }
+
     /// Puts one before all others.
     pub fn put_first(&mut self, side: Side, step: Step) {
         self.first.push_front((side, step));
@@ -93,6 +98,7 @@ mod tests {
         queue.put(Side::Here, vec![step("x"), step("y")]);
         queue.prefer(|step| ["c", "y"].map(Into::into).contains(&step.path));
         queue.put_first(Side::There, step("again"));
+        assert_eq!(queue.peek(), Some(&step("again")));
         let all: Vec<String> = std::iter::from_fn(|| queue.pop()).map(|(_, step)| step.path.to_string()).collect();
         assert_eq!(all, ["again", "y", "c", "x", "a", "b"]);
         queue.put(Side::There, vec![step("a"); 5000]);

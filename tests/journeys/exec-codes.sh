@@ -48,4 +48,11 @@ same "no_new_privs and seccomp are on" "1 2" \
 same "no descriptor leaks in" "" \
     "$("$DEVENV" exec -T -- sh -c 'for n in 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do [ ! -e /proc/$$/fd/$n ] || printf "leaked-%s " "$n"; done' 7</dev/null </dev/null 2>&1)"
 check "fifty at once" sh -c 'for i in $(seq 50); do "$DEVENV" exec -T -- true & pids="$pids $!"; done; for p in $pids; do wait "$p" || exit 1; done'
+check "few descriptors are an error, not a panic" sh -c 'ulimit -n 8; "$DEVENV" up >/dev/null 2>&1; [ $? -ne 101 ]'
+
+mkdir "$work/ends" && cd "$work/ends" || exit 1
+printf 'image = "%s"\ncommand = ["false"]\n' "$image" >devenv.toml
+refuses "a program that ends at once" 1 'ended at once' "$DEVENV" up
+same "its box is there all the same" "exited 1" "$("$DEVENV" status --json | jq -r '.boxes[0] | "\(.state) \(.exit_code)"')"
+check "and is taken down" "$DEVENV" down
 finish
