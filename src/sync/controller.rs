@@ -15,7 +15,7 @@ use super::outgoing::Outgoing;
 use super::path::TreePath;
 use super::patterns::Patterns;
 use super::queue::Queue;
-use super::reconcile::{Side, Step};
+use super::reconcile::{PerSide, Side, Step};
 use super::replica::Replica;
 use super::session::{Opener, SessionStart};
 use super::store::Journal;
@@ -99,22 +99,6 @@ pub(super) struct Stalled {
     pub(super) times: u32,
     pub(super) until: Instant,
     pub(super) reason: Option<String>,
-}
-
-/// Something for each side.
-#[derive(Debug, Default)]
-pub(super) struct PerSide<T> {
-    pub(super) here: T,
-    pub(super) there: T,
-}
-
-impl<T> PerSide<T> {
-    pub(super) fn of(&mut self, side: Side) -> &mut T {
-        match side {
-            Side::Here => &mut self.here,
-            Side::There => &mut self.there,
-        }
-    }
 }
 
 pub(super) struct Flush {

@@ -1,10 +1,10 @@
 //! Sends planned steps on their way, as many at a time as memory and the wire should hold.
 
-use super::controller::{Controller, Flight, PerSide};
+use super::controller::{Controller, Flight};
 use super::message::{Ask, Body, Order, ReadFile, Ticket};
 use super::path::Blob;
 use super::queue::Queue;
-use super::reconcile::{Side, Step};
+use super::reconcile::{PerSide, Side, Step};
 use super::tree::Leaf;
 
 /// Content and orders between the two sides at any time, about. Also bounds how long an edit waits behind a first copy.

@@ -1,9 +1,9 @@
 //! What a session keeps between runs: taken up at its start, written down when it is quiet.
 
-use super::controller::{Controller, PerSide};
+use super::controller::Controller;
 use super::life::LifeId;
 use super::message::Ask;
-use super::reconcile::Side;
+use super::reconcile::{PerSide, Side};
 use super::store::{Record, load, save};
 use super::tree::{Node, share};
 use super::unsettled::Kept;

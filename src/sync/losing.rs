@@ -1,9 +1,9 @@
 //! What it means that a side is there, and that it is gone: the connection broke, or the work on this side did.
 
-use super::controller::{Controller, FIRST_WAIT, LONGEST_WAIT, LOOK_FOR_ROOT, PerSide};
+use super::controller::{Controller, FIRST_WAIT, LONGEST_WAIT, LOOK_FOR_ROOT};
 use super::link::Link;
 use super::message::{Ask, Ticket};
-use super::reconcile::Side;
+use super::reconcile::{PerSide, Side};
 use super::worker::Work;
 use crate::model::Result;
 use tokio::time::Instant;

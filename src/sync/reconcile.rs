@@ -24,6 +24,22 @@ impl Side {
     }
 }
 
+/// Something for each side.
+#[derive(Debug, Default)]
+pub struct PerSide<T> {
+    pub here: T,
+    pub there: T,
+}
+
+impl<T> PerSide<T> {
+    pub fn of(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Here => &mut self.here,
+            Side::There => &mut self.there,
+        }
+    }
+}
+
 /// One step on one side. `old` must still be there when it is done; what is below a folder is not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
