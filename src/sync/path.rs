@@ -118,8 +118,13 @@ impl PartialOrd for TreePath {
 }
 
 impl Ord for TreePath {
+    /// Name by name: as bytes, with what parts names before everything that a name can have in it.
     fn cmp(&self, other: &TreePath) -> std::cmp::Ordering {
-        self.parts().cmp(other.parts())
+        let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+        match self.0.iter().zip(&*other.0).find(|(one, two)| one != two) {
+            Some((one, two)) => rank(one).cmp(&rank(two)),
+            None => self.0.len().cmp(&other.0.len()),
+        }
     }
 }
 
@@ -247,5 +252,16 @@ mod tests {
         assert!(TreePath::from("a/b").is_within(&"a".into()));
         assert!(!TreePath::from("a-b").is_within(&"a".into()));
         assert_eq!(TreePath::from("a/b").split(), Some(("a".into(), &b"b"[..])));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_order_is_that_of_the_names(
+            one in proptest::collection::vec("[\\x01!.0a]{1,3}", 0..4),
+            two in proptest::collection::vec("[\\x01!.0a]{1,3}", 0..4),
+        ) {
+            let path = |names: &[String]| TreePath(names.join("/").into_bytes().into());
+            proptest::prop_assert_eq!(path(&one).cmp(&path(&two)), one.cmp(&two));
+        }
     }
 }
