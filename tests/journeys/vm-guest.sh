@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: what only the guest of the managed VM can show: limits on cgroup v2, its clock, its disk, its end
+# may take: 600
 # runs as: user
 . "$(dirname "$0")/../support/journey.sh"
 journey "the managed VM's guest"

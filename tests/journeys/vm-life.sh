@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: the managed VM starts, survives what happens to computers, and goes
+# may take: 600
 . "$(dirname "$0")/../support/journey.sh"
 journey "the managed VM's life"
 

@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: the managed VM and this computer's disk, QEMU killed while `up` works, and boxes that run when it shall go
+# may take: 600
 # runs as: root
 . "$(dirname "$0")/../support/journey.sh"
 journey "the managed VM's mishaps"
