@@ -64,8 +64,7 @@ impl Controller {
 
     pub(super) fn forget_base(&mut self) {
         self.base = Node::folder();
-        self.unsettled.here.clear();
-        self.unsettled.there.clear();
+        [Side::Here, Side::There].into_iter().for_each(|side| self.unsettled.clear(side));
         self.replan = true;
         self.unsaved = true;
     }

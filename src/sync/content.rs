@@ -69,18 +69,20 @@ impl Worker {
 
 /// A small file, if it is what was asked for.
 fn read_whole(replica: &mut Replica, wanted: &ReadFile) -> Option<Vec<u8>> {
-    let mut file = open_at(replica, &wanted.path, 0).ok()?;
-    let before = facts_of(&file).ok()?;
-    if before.size_bytes != wanted.size_bytes || before.size_bytes > u64::from(LONGEST_PIECE_BYTES) {
+    if wanted.size_bytes > u64::from(LONGEST_PIECE_BYTES) {
         return None;
     }
-    let mut data = vec![0; before.size_bytes as usize];
+    let mut file = open_at(replica, &wanted.path, 0).ok()?;
+    let mut data = vec![0; wanted.size_bytes as usize];
     file.read_exact(&mut data).ok()?;
-    // What looks as it did when it was read needs no second look at every byte.
+    // Only afterwards: what looks as it did when it was read first was so all the time, and needs no second look at every
+    // byte.
+    let now = facts_of(&file).ok()?;
     let is_known = matches!(replica.tree().get(&wanted.path), Some(Node::File(known, stamp))
-        if known.hash == wanted.hash && is_unchanged(known, stamp, &before));
-    let is_same = (is_known && facts_of(&file).is_ok_and(|after| after == before))
-        || hash_of(&mut data.as_slice()).is_ok_and(|now| now == wanted.hash);
+        if known.hash == wanted.hash && is_unchanged(known, stamp, &now));
+    let is_same = is_known
+        || (now.size_bytes == wanted.size_bytes
+            && hash_of(&mut data.as_slice()).is_ok_and(|hash| hash == wanted.hash));
     is_same.then_some(data)
 }
 

@@ -123,7 +123,7 @@ pub struct Controller {
     pub(super) lives: PerSide<Option<LifeId>>,
     /// Of each side, as it says now.
     pub(super) told_lives: PerSide<Option<LifeId>>,
-    pub(super) unsettled: PerSide<Unsettled>,
+    pub(super) unsettled: Unsettled,
     pub(super) worker: Option<JoinHandle<()>>,
     pub(super) asks_here: Option<std::sync::mpsc::Sender<Work>>,
     pub(super) link: Option<Link>,
@@ -242,7 +242,7 @@ impl Controller {
             root_inode: None,
             lives: PerSide::default(),
             told_lives: PerSide::default(),
-            unsettled: PerSide::default(),
+            unsettled: Unsettled::default(),
             worker: None,
             asks_here: None,
             link: None,
@@ -392,10 +392,6 @@ impl Controller {
         if connected && self.known(side).lost.is_some() {
             self.scan(side);
         }
-    }
-
-    pub(super) fn unsettled(&mut self, side: Side) -> &mut Unsettled {
-        self.unsettled.of(side)
     }
 
     pub(super) fn known(&mut self, side: Side) -> &mut Known {

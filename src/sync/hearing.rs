@@ -9,7 +9,6 @@ use super::reconcile::Side;
 use super::replica::digest;
 use super::store::{Agreement, Record};
 use super::tree::{Apart, Change, Hash, Leaf, Node, Now};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -88,7 +87,7 @@ impl Controller {
                 }
             }
             Tell::Settled { ticket } => {
-                if self.unsettled(side).settled(ticket) {
+                if self.unsettled.settled(side, ticket) {
                     self.write_down(&[Record::Settled { here: side == Side::Here }]);
                 }
             }
@@ -227,19 +226,12 @@ impl Controller {
             self.known(side).settled = false;
         }
         self.unshared += agreements.len();
-        agreements.iter().cloned().for_each(|(path, leaf)| self.unsettle(path, leaf));
+        agreements.iter().cloned().for_each(|agreement| self.unsettled.add(agreement));
         let records: Vec<_> = agreements.into_iter().map(|(path, leaf)| Record::Agreed(path, leaf)).collect();
         self.write_down(&records);
         if self.unshared > MOST_UNSHARED {
             self.share_trees();
         }
-    }
-
-    /// It may not be on the disk of either side yet.
-    pub(super) fn unsettle(&mut self, path: TreePath, leaf: Option<Leaf>) {
-        let leaf = Arc::new(leaf);
-        self.unsettled.here.add(path.clone(), leaf.clone());
-        self.unsettled.there.add(path, leaf);
     }
 
     fn write_down(&mut self, records: &[Record]) {

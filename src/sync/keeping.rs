@@ -4,9 +4,9 @@ use super::controller::Controller;
 use super::life::LifeId;
 use super::message::Ask;
 use super::reconcile::{PerSide, Side};
-use super::store::{Record, load, save};
+use super::store::{Agreement, Record, load, save};
 use super::tree::{Node, share};
-use super::unsettled::Kept;
+use super::unsettled::Unsettled;
 use crate::model::{Result, Trying};
 use serde::{Deserialize, Serialize};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -24,7 +24,7 @@ struct Saved {
     root_inode: Option<u64>,
     /// Of this side and of the other.
     lives: [Option<LifeId>; 2],
-    unsettled: [Vec<Kept>; 2],
+    unsettled: [Vec<Agreement>; 2],
     base: Node,
     /// The trees of both sides; `None`: as the base.
     here: Option<Node>,
@@ -46,8 +46,7 @@ impl Controller {
             self.root_inode = saved.root_inode;
             let ([here, there], [own, other]) = (saved.lives, saved.unsettled);
             self.lives = PerSide { here, there };
-            own.into_iter().for_each(|(path, leaf)| self.unsettled.here.add(path, leaf));
-            other.into_iter().for_each(|(path, leaf)| self.unsettled.there.add(path, leaf));
+            self.unsettled = Unsettled::restore(PerSide { here: own, there: other });
             self.base = saved.base;
             self.here.tree = saved.here.unwrap_or_else(|| self.base.clone());
             self.there.tree = saved.there.unwrap_or_else(|| self.base.clone());
@@ -58,15 +57,15 @@ impl Controller {
                     for tree in [&mut self.base, &mut self.here.tree, &mut self.there.tree] {
                         tree.set_leaf(&path, leaf.as_ref());
                     }
-                    self.unsettle(path, leaf);
+                    self.unsettled.add((path, leaf));
                 }
-                Record::Settled { here: true } => self.unsettled.here.clear(),
-                Record::Settled { here: false } => self.unsettled.there.clear(),
+                Record::Settled { here: true } => self.unsettled.clear(Side::Here),
+                Record::Settled { here: false } => self.unsettled.clear(Side::There),
             }
         }
         self.share_trees();
-        self.here.settled = self.unsettled.here.is_empty();
-        self.there.settled = self.unsettled.there.is_empty();
+        self.here.settled = self.unsettled.is_empty(Side::Here);
+        self.there.settled = self.unsettled.is_empty(Side::There);
     }
 
     /// Makes what is equal in the three trees one in memory.
@@ -81,7 +80,7 @@ impl Controller {
             far_replica: self.far_replica,
             root_inode: self.root_inode,
             lives: [self.lives.here, self.lives.there],
-            unsettled: [self.unsettled.here.all(), self.unsettled.there.all()],
+            unsettled: [Side::Here, Side::There].map(|side| self.unsettled.all(side)),
             base: self.base.clone(),
             here: (self.here.tree != self.base).then(|| self.here.tree.clone()),
             there: (self.there.tree != self.base).then(|| self.there.tree.clone()),
@@ -109,7 +108,7 @@ impl Controller {
             if !std::mem::replace(&mut self.known(side).settled, true) {
                 is_settled = false;
                 let ticket = self.ticket();
-                self.unsettled(side).ask(ticket);
+                self.unsettled.ask(side, ticket);
                 self.ask(side, Ask::Settle { ticket });
             }
         }

@@ -98,8 +98,8 @@ impl Controller {
             }
         }
         self.known_chunks.lose(side);
-        self.unsettled(side).put_back();
-        let has_more = !self.unsettled(side).is_empty();
+        self.unsettled.put_back(side);
+        let has_more = !self.unsettled.is_empty(side);
         let known = self.known(side);
         known.ready = false;
         known.incoming = None;

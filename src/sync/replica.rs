@@ -119,20 +119,17 @@ impl Replica {
         Folder::at(&self.root_path).and_then(|folder| folder.facts()).is_ok_and(|facts| facts.inode == self.inode)
     }
 
-    /// Reads all of the tree and returns what changed. `on_folder` is called for each folder before it is read.
+    /// Reads all of the tree and returns what it was before. `on_folder` is called for each folder before it is read.
     ///
     /// # Errors
     /// The root cannot be read.
-    pub fn scan(&mut self, on_folder: &(dyn Fn(&TreePath) + Sync)) -> Result<Vec<Change>> {
+    pub fn scan(&mut self, on_folder: &(dyn Fn(&TreePath) + Sync)) -> Result<Node> {
         let what = || format!("cannot read {}", self.root_path.display());
         let root = self.root.again().trying(what)?;
         let scanner = self.scanner(on_folder);
         let new = scanner.read_all(root, &TreePath::root(), Some(&self.tree)).trying(what)?;
         self.forget_near();
-        let mut changes = Vec::new();
-        differences(&TreePath::root(), Some(&self.tree), Some(&new), &mut changes);
-        self.tree = new;
-        Ok(changes)
+        Ok(std::mem::replace(&mut self.tree, new))
     }
 
     /// Looks at one path again. A folder that was known is read again only if `deep`.

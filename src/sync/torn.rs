@@ -15,8 +15,8 @@ impl Controller {
         let there = went_down(self.lives.there, self.told_lives.there);
         let mut torn = 0;
         for (side, went_down) in [(Side::Here, here), (Side::There, there)] {
-            for (path, agreed) in if went_down { self.unsettled(side).all() } else { Vec::new() } {
-                torn += u64::from(self.mend(side, &path, (*agreed).as_ref(), here && there));
+            for (path, agreed) in if went_down { self.unsettled.all(side) } else { Vec::new() } {
+                torn += u64::from(self.mend(side, &path, agreed.as_ref(), here && there));
             }
         }
         if torn > 0 {

@@ -309,9 +309,14 @@ impl Folder {
 
 /// What has to be said so that somebody who knows `old` knows `new`; parents before what is in them.
 pub fn differences(path: &TreePath, old: Option<&Node>, new: Option<&Node>, into: &mut Vec<Change>) {
+    each_difference(path, old, new, &mut |change| into.push(change));
+}
+
+/// Says the same one by one: of a large tree all together take as much memory as it does.
+pub fn each_difference(path: &TreePath, old: Option<&Node>, new: Option<&Node>, say: &mut dyn FnMut(Change)) {
     let (old, new) = match (old, new) {
         (None, None) => return,
-        (Some(_), None) => return into.push(Change { path: path.clone(), now: Now::Gone }),
+        (Some(_), None) => return say(Change { path: path.clone(), now: Now::Gone }),
         (old, Some(new)) => (old, new),
     };
     match (old, new) {
@@ -320,19 +325,19 @@ pub fn differences(path: &TreePath, old: Option<&Node>, new: Option<&Node>, into
             for (name, old, new) in paired(old.entries(), new.entries()) {
                 // What is as it was needs no path.
                 if old.zip(new).is_none_or(|(old, new)| old.is_folder() || old != new) {
-                    differences(&path.join(name), old, new, into);
+                    each_difference(&path.join(name), old, new, say);
                 }
             }
         }
         (_, Node::Folder(folder)) => {
-            into.push(Change { path: path.clone(), now: Now::Leaf(Leaf::Folder) });
+            say(Change { path: path.clone(), now: Now::Leaf(Leaf::Folder) });
             for (name, child) in folder.entries() {
-                differences(&path.join(name), None, Some(child), into);
+                each_difference(&path.join(name), None, Some(child), say);
             }
         }
         (Some(old), new) if old == new => {}
-        (_, Node::Apart(why)) => into.push(Change { path: path.clone(), now: Now::Apart(*why) }),
-        (_, new) => into.extend(new.leaf().map(|leaf| Change { path: path.clone(), now: Now::Leaf(leaf) })),
+        (_, Node::Apart(why)) => say(Change { path: path.clone(), now: Now::Apart(*why) }),
+        (_, new) => new.leaf().into_iter().for_each(|leaf| say(Change { path: path.clone(), now: Now::Leaf(leaf) })),
     }
 }
 

@@ -9,7 +9,7 @@ use super::path::{Blob, TreePath};
 use super::replica::{Replica, digest};
 use super::settling::recall;
 use super::stage::Growing;
-use super::tree::{Change, Hash, Leaf, Node, Now, differences};
+use super::tree::{Change, Hash, Leaf, Node, Now, differences, each_difference};
 use super::watch::Watch;
 use crate::model::Result;
 use std::collections::HashMap;
@@ -284,28 +284,27 @@ impl Worker {
         let digest = digest(self.replica.tree());
         let whole = digest != known;
         if whole {
-            let mut changes = Vec::new();
-            differences(&TreePath::root(), Some(&Node::folder()), Some(self.replica.tree()), &mut changes);
-            self.tell_all(changes)?;
+            self.tell_differences(&Node::folder())?;
         }
         self.tell_notes()?;
         self.tell(Tell::Scanned { whole, digest })
     }
 
-    fn read_all(&mut self) -> Result<Vec<Change>> {
+    /// Reads all of the tree and returns what it was before.
+    fn read_all(&mut self) -> Result<Node> {
         let watch = self.watch.as_ref();
         watch.map(Watch::take);
         // The first time all of it has to be known; later a large file counts as what it was until it is read.
         self.replica.unread.defers = self.telling;
-        let changes = self.replica.scan(&|path| watch.iter().for_each(|watch| watch.add(path)))?;
+        let before = self.replica.scan(&|path| watch.iter().for_each(|watch| watch.add(path)))?;
         self.replica.unread.defers = true;
-        self.unsaved |= !changes.is_empty();
+        self.unsaved |= !before.is_shared_with(self.replica.tree());
         let watched = watch.is_some_and(|watch| !watch.is_limited());
         if watch.is_some_and(Watch::is_limited) {
             self.replica.note("the kernel watches no more folders: what is in the others is seen within 10 seconds; raise fs.inotify.max_user_watches (sysctl)");
         }
         self.read_at = Instant::now() + if watched { READ_WATCHED } else { READ_UNWATCHED };
-        Ok(changes)
+        Ok(before)
     }
 
     fn rescan(&mut self) -> Told {
@@ -313,7 +312,11 @@ impl Worker {
             return self.lost_root();
         }
         match self.read_all() {
-            Ok(changes) => self.tell_changes(changes),
+            Ok(before) => {
+                let mut changes = Vec::new();
+                differences(&TreePath::root(), Some(&before), Some(self.replica.tree()), &mut changes);
+                self.tell_changes(changes)
+            }
             Err(failure) => self.tell(Tell::Lost { reason: failure.chain().join(": ") }),
         }
     }
@@ -326,20 +329,17 @@ impl Worker {
     }
 
     pub(super) fn tell_all(&mut self, changes: Vec<Change>) -> Told {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        for change in changes {
-            bytes += CHANGE_BYTES + change.path.as_bytes().len();
-            if let Now::Leaf(Leaf::Link(target)) = &change.now {
-                bytes += target.0.len();
-            }
-            batch.push(change);
-            if bytes > BATCH_BYTES {
-                self.tell(Tell::Changes(std::mem::take(&mut batch)))?;
-                bytes = 0;
-            }
-        }
-        if batch.is_empty() { Ok(()) } else { self.tell(Tell::Changes(batch)) }
+        let mut batches = Batches { tells: &self.tells, batch: Vec::new(), bytes: 0, told: Ok(()) };
+        changes.into_iter().for_each(|change| batches.add(change));
+        batches.end()
+    }
+
+    /// Tells all that is other than in the tree `known`.
+    fn tell_differences(&mut self, known: &Node) -> Told {
+        let mut batches = Batches { tells: &self.tells, batch: Vec::new(), bytes: 0, told: Ok(()) };
+        let tree = self.replica.tree();
+        each_difference(&TreePath::root(), Some(known), Some(tree), &mut |change| batches.add(change));
+        batches.end()
     }
 
     /// Looks at a path again, and tells what is different.
@@ -423,6 +423,33 @@ impl Worker {
             Some(reason) => Outcome::Failed(reason),
             None => self.replica.obey(order, staged),
         }
+    }
+}
+
+/// Tells changes, many in a message.
+struct Batches<'a> {
+    tells: &'a Tells,
+    batch: Vec<Change>,
+    bytes: usize,
+    told: Told,
+}
+
+impl Batches<'_> {
+    fn add(&mut self, change: Change) {
+        self.bytes += CHANGE_BYTES + change.path.as_bytes().len();
+        if let Now::Leaf(Leaf::Link(target)) = &change.now {
+            self.bytes += target.0.len();
+        }
+        self.batch.push(change);
+        if self.bytes > BATCH_BYTES && self.told.is_ok() {
+            self.told = self.tells.tell(Tell::Changes(std::mem::take(&mut self.batch)));
+            self.bytes = 0;
+        }
+    }
+
+    fn end(self) -> Told {
+        self.told?;
+        if self.batch.is_empty() { Ok(()) } else { self.tells.tell(Tell::Changes(self.batch)) }
     }
 }
 

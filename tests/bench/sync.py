@@ -30,6 +30,7 @@ def trees(world, tree):
     """A first copy, a second one of nothing, and two trees that are equal already."""
     names = ["tar over ssh", "devenv", "rsync", "unison"]
     first, again, equal = ({name: [] for name in names} for _ in range(3))
+    kept = {name: [] for name in ["devenv", "rsync"]}
     memory, logins = [], []
     for _ in range(ROUNDS):
         logins.append(timed([world.ssh, "127.0.0.1", "true"]))
@@ -46,9 +47,14 @@ def trees(world, tree):
                 # As in life: what was read is written down after two quiet seconds.
                 time.sleep(4)
             session.stop()
+        timed([world.kept_ssh, "127.0.0.1", "true"])
+        session = world.session(tree, target, state, ssh=world.kept_ssh)
+        kept["devenv"].append(session.ready_s)
+        session.stop()
         target = world.fresh("rsync")
         first["rsync"].append(timed(world.rsync(tree, target)))
         again["rsync"].append(timed(world.rsync(tree, target)))
+        kept["rsync"].append(timed(world.rsync(tree, target, ssh=world.kept_ssh)))
         target = world.fresh("unison")
         os.makedirs(target)
         first["unison"].append(timed(world.unison(tree, target)))
@@ -57,6 +63,7 @@ def trees(world, tree):
     table(f"First copy of {FILES} small files", [(name, first[name]) for name in names])
     table("Once more, nothing changed", [(name, again[name]) for name in names[1:]])
     print(f"\nAll of them begin with a login, which alone takes {statistics.median(logins):.2f} s", flush=True)
+    table("Once more, nothing changed, over a connection that is there", list(kept.items()))
     table("Two equal trees that were never synced", [(name, equal[name]) for name in ["devenv", "unison"]])
     here, there = (statistics.median(ends) for ends in zip(*memory))
     print(f"\nMost memory of devenv in a first copy: {here:.0f} MB here, {there:.0f} MB there", flush=True)

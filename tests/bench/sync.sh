@@ -1,5 +1,6 @@
 #!/bin/sh
-# File sync beside rsync, Unison and lsyncd over an sshd on loopback. Variables: FILES (50000), ROUNDS (3), EDITS (60),
+# File sync beside rsync, Unison and lsyncd over an sshd on loopback: they as they are, devenv with the cipher that it
+# asks ssh for. Variables: FILES (50000), ROUNDS (3), EDITS (60),
 # LARGE_MB (1024), PARTS (see sync.py), TMPDIR; SYNC_ENDS: measure this build of tests/bench/sync_ends.rs.
 set -eu
 

@@ -10,12 +10,15 @@ use devenv::model::event::Unheard;
 use devenv::model::sync::SyncDirection;
 use devenv::model::{Failure, Result, Trying};
 use devenv::sync::{Opener, Session, SessionStart, far};
+use devenv::sys::linux::pipe::take_input_and_output;
+use devenv::sys::pipe_room;
 use devenv::sys::stream::Stream;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
-use tokio::io::{AsyncBufReadExt, BufReader, join, stdin, stdout};
+use tokio::io::{AsyncBufReadExt, BufReader, join, stdin};
+use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, Command};
 
 fn main() -> ExitCode {
@@ -38,7 +41,10 @@ fn main() -> ExitCode {
 }
 
 async fn serve(root: &str, state: &str) -> Result<()> {
-    let stream: Stream = Box::new(join(stdin(), stdout()));
+    let (input, output) = take_input_and_output()?;
+    let (input, output) = (Receiver::from_owned_fd_unchecked(input), Sender::from_owned_fd_unchecked(output));
+    let what = || "standard input and output are not those of an SSH session";
+    let stream: Stream = Box::new(join(input.trying(what)?, output.trying(what)?));
     far::serve(stream, root.into(), state.into(), None).await
 }
 
@@ -57,6 +63,8 @@ async fn host(root: &str, state: &str, command: &[String]) -> Result<()> {
                 .spawn()
                 .trying(|| format!("cannot start {}", command[0]))?;
             let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+            pipe_room::enlarge(&input);
+            pipe_room::enlarge(&output);
             let mut children = children.lock().unwrap();
             children.clear();
             children.push(child);

@@ -16,6 +16,11 @@ class World:
         self.folder, self.ends, self.count = folder, ends, 0
         os.environ["HOME"] = folder
         self.server, self.ssh = self._start_sshd()
+        # devenv asks ssh for these first where the user's configuration names none (src/machine/remote/settings.rs).
+        self.own_ssh = self._command("own", "-c", "aes128-gcm@openssh.com,aes256-gcm@openssh.com")
+        # A connection that is there already, for each of both.
+        kept = [f"-oControl{key}={value}" for key, value in [("Master", "auto"), ("Persist", "600")]]
+        self.kept_ssh = self._command("kept", f"-oControlPath={folder}/ssh/%C", *kept)
 
     def fresh(self, name):
         """A path never used before: creating many files right after deleting as many is far slower."""
@@ -44,13 +49,21 @@ class World:
                 break
             except OSError:
                 time.sleep(0.05)
-        with open(f"{folder}/run", "w") as script:
-            script.write(f"#!/bin/sh\nexec ssh -q -p {port} -i {folder}/client -o StrictHostKeyChecking=no "
-                         f"-o UserKnownHostsFile={folder}/known -o ControlMaster=no \"$@\"\n")
-        os.chmod(f"{folder}/run", 0o755)
-        return server, f"{folder}/run"
+        with open(f"{folder}/config-client", "w") as config:
+            config.write(f"Port {port}\nIdentityFile {folder}/client\nStrictHostKeyChecking no\n"
+                         f"UserKnownHostsFile {folder}/known\nControlPath none\n")
+        return server, self._command("run")
+
+    def _command(self, name, *options):
+        """A program that is ssh with these options."""
+        folder = os.path.join(self.folder, "ssh")
+        with open(f"{folder}/{name}", "w") as script:
+            script.write(f"#!/bin/sh\nexec ssh -q {' '.join(options)} -F {folder}/config-client \"$@\"\n")
+        os.chmod(f"{folder}/{name}", 0o755)
+        return f"{folder}/{name}"
 
     def stop(self):
+        subprocess.run([self.kept_ssh, "-O", "exit", "127.0.0.1"], stderr=subprocess.DEVNULL)
         self.server.terminate()
         self.server.wait()
 
@@ -58,20 +71,20 @@ class World:
         return ["unison", here, f"ssh://127.0.0.1/{there}", "-batch", "-silent", "-confirmbigdel=false",
                 "-sshcmd", self.ssh, *more]
 
-    def rsync(self, here, there, *more):
-        return ["rsync", "-a", *more, "-e", self.ssh, f"{here}/", f"127.0.0.1:{there}/"]
+    def rsync(self, here, there, *more, ssh=None):
+        return ["rsync", "-a", *more, "-e", ssh or self.ssh, f"{here}/", f"127.0.0.1:{there}/"]
 
-    def session(self, here, there, state):
-        return Session(self, here, there, state)
+    def session(self, here, there, state, ssh=None):
+        return Session(self, here, there, state, ssh or self.own_ssh)
 
 
 class Session:
     """A running session of ours."""
 
-    def __init__(self, world, here, there, state):
+    def __init__(self, world, here, there, state, ssh):
         self.there = f"{world.ends} far {there} {state}-there"
         self.process = subprocess.Popen(
-            [world.ends, "host", here, state + "-here", world.ssh, "127.0.0.1", f"exec {self.there}"],
+            [world.ends, "host", here, state + "-here", ssh, "127.0.0.1", f"exec {self.there}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ready_s = int(self.process.stdout.readline().split()[1]) / 1000
 
