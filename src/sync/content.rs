@@ -81,8 +81,7 @@ fn read_whole(replica: &mut Replica, wanted: &ReadFile) -> Option<Vec<u8>> {
     let is_known = matches!(replica.tree().get(&wanted.path), Some(Node::File(known, stamp))
         if known.hash == wanted.hash && is_unchanged(known, stamp, &now));
     let is_same = is_known
-        || (now.size_bytes == wanted.size_bytes
-            && hash_of(&mut data.as_slice()).is_ok_and(|hash| hash == wanted.hash));
+        || (now.size_bytes == wanted.size_bytes && hash_of(&mut data.as_slice()).is_ok_and(|hash| hash == wanted.hash));
     is_same.then_some(data)
 }
 

@@ -7,21 +7,21 @@ use super::fitting::Clash;
 use super::flushing::refuse;
 use super::guard::Guard;
 use super::keeping::Saving;
-use super::life::{Life, LifeId};
+use super::life::LifeId;
 use super::link::{Link, connect};
 use super::message::{Ask, Tell, Ticket};
 use super::names::Rules;
+use super::opening::open_here;
 use super::outgoing::Outgoing;
 use super::path::TreePath;
 use super::patterns::Patterns;
 use super::queue::Queue;
 use super::reconcile::{PerSide, Side, Step};
-use super::replica::Replica;
 use super::session::{Opener, SessionStart};
 use super::store::Journal;
 use super::tree::{Hash, Node};
 use super::unsettled::Unsettled;
-use super::worker::{Work, Worker};
+use super::worker::Work;
 use crate::model::sync::{SyncChoice, SyncStatus};
 use crate::model::{Failure, Result};
 use std::collections::hash_map::Entry;
@@ -190,12 +190,11 @@ enum Happened {
 impl Controller {
     /// Runs a session to its end.
     pub async fn run(start: SessionStart, open: Opener, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let mut controller = match Controller::load(start, open) {
+        let (tells, mut told) = mpsc::channel(TELLS_WAITING);
+        let mut controller = match Controller::load(start, open, &tells) {
             Ok(controller) => controller,
             Err(failure) => return refuse(failure, commands).await,
         };
-        let (tells, mut told) = mpsc::channel(TELLS_WAITING);
-        controller.look_for_root(&tells);
         loop {
             let happened = controller.next(&mut commands, &mut told).await;
             if !controller.take(happened, &tells) {
@@ -223,12 +222,13 @@ impl Controller {
         }
     }
 
-    fn load(start: SessionStart, open: Opener) -> Result<Controller> {
+    fn load(start: SessionStart, open: Opener, tells: &mpsc::Sender<Tell>) -> Result<Controller> {
         crate::sys::fs::make_folder(&start.state)?;
-        // The other side can get ready while what is kept is read.
-        let connecting = Some(dial(&open, &start));
         let patterns = Patterns::new(&start.ignore)?;
         let (journal, agreements) = Journal::open(&start.state.join("journal"))?;
+        // Both sides can get ready while what is kept is read.
+        let connecting = Some(dial(&open, &start));
+        let opened = open_here(&start, tells);
         let paused = start.state.join(PAUSED).exists();
         let mut controller = Controller {
             start,
@@ -285,6 +285,7 @@ impl Controller {
             announced: None,
         };
         controller.recall(agreements);
+        controller.opened(opened);
         Ok(controller)
     }
 
@@ -343,7 +344,7 @@ impl Controller {
         if self.look_at.is_some_and(|time| time <= now) {
             self.look_at = None;
             match self.asks_here {
-                None => self.look_for_root(tells),
+                None => self.opened(open_here(&self.start, tells)),
                 Some(_) => self.rescan_lost(Side::Here),
             }
             self.rescan_lost(Side::There);
@@ -356,34 +357,6 @@ impl Controller {
         if self.again_at.is_some_and(|time| time <= now) {
             self.again_at = None;
             self.replan = true;
-        }
-    }
-
-    /// Opens the tree on this side, or looks again in a while.
-    fn look_for_root(&mut self, tells: &mpsc::Sender<Tell>) {
-        let SessionStart { root, state, ignore, .. } = &self.start;
-        let own = state.join("here");
-        match Replica::open(root, &own, ignore, None).and_then(|replica| Ok((replica, Life::begin(&own)?))) {
-            Ok((replica, life)) => {
-                self.told_lives.here = Some(life.id);
-                let known = *self.root_inode.get_or_insert(replica.inode);
-                if known != replica.inode {
-                    self.guard.hold(format!("{} is another folder than it was", root.display()));
-                    self.root_inode = Some(replica.inode);
-                }
-                self.here.rules = replica.rules;
-                let (asks, work) = std::sync::mpsc::channel();
-                let (tells, wake) = (tells.clone(), asks.clone());
-                let work = move || Worker::new(replica, life, tells, wake).run(work);
-                self.worker = Some(tokio::task::spawn_blocking(work));
-                self.asks_here = Some(asks);
-                self.here.lost = None;
-                self.scan(Side::Here);
-            }
-            Err(failure) => {
-                self.here.lost = Some(failure.chain().join(": "));
-                self.look_at = Some(Instant::now() + LOOK_FOR_ROOT);
-            }
         }
     }
 

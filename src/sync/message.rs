@@ -9,7 +9,7 @@ use super::tree::{Change, Hash, Leaf};
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older program would misread.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// What stands first on the stream, from each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

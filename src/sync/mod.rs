@@ -33,6 +33,7 @@ mod message;
 mod modes;
 mod names;
 mod one_way;
+mod opening;
 mod outgoing;
 mod path;
 mod patterns;

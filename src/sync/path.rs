@@ -195,6 +195,20 @@ pub mod shared_bytes {
     }
 }
 
+/// A hash, written and read in one go.
+pub mod hash_bytes {
+    use super::{BytesVisitor, Deserializer, Error, Serializer};
+
+    pub fn serialize<S: Serializer>(hash: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(hash)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+        let hash: Option<[u8; 32]> = from.deserialize_bytes(BytesVisitor(|bytes: &[u8]| bytes.try_into().ok()))?;
+        hash.ok_or_else(|| D::Error::custom("a hash of another length"))
+    }
+}
+
 /// Makes something of bytes.
 struct BytesVisitor<F>(F);
 

@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Raised with every change of what is kept: an older file is then as good as none.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const CHECKSUM_BYTES: usize = 32;
 /// Of a record: so many bytes of the BLAKE3 of the format and its body.
 const SUM_BYTES: usize = 8;

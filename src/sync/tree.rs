@@ -1,7 +1,7 @@
 //! A tree of files as data. Folders are shared between trees that are equal, so a copy costs nothing and what is the
 //! same is seen at a glance.
 
-use super::path::{Blob, TreePath, shared_bytes};
+use super::path::{Blob, TreePath, hash_bytes, shared_bytes};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub enum Node {
 /// A file as both sides know it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct File {
+    #[serde(with = "hash_bytes")]
     pub hash: Hash,
     pub size_bytes: u64,
     /// The nine permission bits.

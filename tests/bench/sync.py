@@ -33,6 +33,7 @@ def trees(world, tree):
     kept = {name: [] for name in ["devenv", "rsync"]}
     memory, logins = [], []
     for _ in range(ROUNDS):
+        os.sync()
         logins.append(timed([world.ssh, "127.0.0.1", "true"]))
         there = world.fresh("tar")
         os.makedirs(there)
@@ -40,6 +41,8 @@ def trees(world, tree):
             timed(f"tar -c -C {tree} . | {world.ssh} 127.0.0.1 tar -x -C {there}", shell=True))
         state, target = world.fresh("state"), world.fresh("devenv")
         for rows, at in [(first, state), (again, state), (equal, world.fresh("state"))]:
+            # What the one before left to be written would be written in the time of the next.
+            os.sync()
             session = world.session(tree, target, at)
             rows["devenv"].append(session.ready_s)
             if rows is first:
@@ -52,11 +55,13 @@ def trees(world, tree):
         kept["devenv"].append(session.ready_s)
         session.stop()
         target = world.fresh("rsync")
+        os.sync()
         first["rsync"].append(timed(world.rsync(tree, target)))
         again["rsync"].append(timed(world.rsync(tree, target)))
         kept["rsync"].append(timed(world.rsync(tree, target, ssh=world.kept_ssh)))
         target = world.fresh("unison")
         os.makedirs(target)
+        os.sync()
         first["unison"].append(timed(world.unison(tree, target)))
         again["unison"].append(timed(world.unison(tree, target)))
         equal["unison"].append(timed(world.unison(tree, target, "-ignorearchives")))
