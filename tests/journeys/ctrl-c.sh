@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: Ctrl-C during a pull and during `up`: ends soon, says so, and the next `up` works
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "Ctrl-C"
 need_registry

@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: two projects want the same new image at the same time, and a source vanishes while `up` is at work
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "at the same time"
 need_registry
@@ -28,13 +29,25 @@ mounts = ["./code:/src"]
 setup = ["echo it began", "sleep 3"]
 TOML
 mkdir code
+echo kept >code/file
 "$DEVENV" up >"$sandbox/out" 2>"$sandbox/err" </dev/null &
 up=$!
 began() { cat "$sandbox/out" "$sandbox/err" | grep -q 'it began'; }
 within 30 began || not_ok "the setup begins"
-rmdir code
+mv code away
 status=0
 wait $up || status=$?
+if [ "$place" != here ]; then
+    # What the box has is a copy, which no accident here deletes.
+    same "up goes on" 0 "$status"
+    "$DEVENV" sync status >"$sandbox/out" 2>"$sandbox/err"
+    says "it is said why nothing is synced" 'vanishing/code.*(is gone|No such file)'
+    exits "a command that may not see what was saved is refused" 125 "$DEVENV" exec -T -- true
+    mv away code
+    copied() { [ "$("$DEVENV" exec -T -- cat /src/file 2>/dev/null)" = kept ]; }
+    check "with the source back it goes on, and nothing was deleted" within 10 copied
+    finish
+fi
 same "up fails" 1 "$status"
 says "and says what is missing" 'vanishing/code.*(does not exist|cannot find|No such file)'
 check "no folder is made in its place" test ! -e code

@@ -1,5 +1,6 @@
 #!/bin/sh
 # journey: kill -9 of any process of ours at any moment; the next `up` heals and nothing leaks
+# places: ssh
 . "$(dirname "$0")/../support/journey.sh"
 journey "kill -9"
 
@@ -12,14 +13,8 @@ volumes = ["data:/data"]
 TOML
 echo alive >page.txt
 serves() { [ "$(fetch http://127.0.0.1:18100/page.txt 2>/dev/null)" = alive ]; }
-# The keeper: our program outside every box.
-keepers() {
-    for pid in $(our_processes); do
-        case $(readlink "/proc/$pid/exe" 2>/dev/null) in
-            "$DEVENV"*) [ "$(readlink "/proc/$pid/ns/pid")" != "$(readlink /proc/self/ns/pid)" ] || echo "$pid" ;;
-        esac
-    done
-}
+# Our programs outside every box, on this computer and on the other.
+keepers() { python3 "$support/census.py" --keepers "$sandbox" "$there"; }
 
 check "up" "$DEVENV" up
 check "it serves" within 10 serves

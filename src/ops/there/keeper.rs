@@ -96,11 +96,12 @@ impl Keeper {
     async fn find_or_start(site: &Site<'_>) -> Result<Keeper> {
         let socket = site.paths.keeper_socket();
         if let Some(mut found) = Keeper::connect(&socket).await? {
-            if found.hello().await.is_ok_and(|hello| hello.is_of_this_build()) {
-                return Ok(found);
+            match found.hello().await {
+                Ok(hello) if hello.is_of_this_build() => return Ok(found),
+                Ok(_) => drop(found.quit().await),
+                // It is dying, or as good as dead: `spawn` ends it.
+                Err(_) => {}
             }
-            // One that does not answer is dying, or as good as dead.
-            let _ = found.quit().await;
         }
         spawn(site)?;
         let started = Keeper::connect(&socket).await?;

@@ -18,7 +18,7 @@ use std::io::sink;
 /// There is no such box, it does not end, or the place cannot be reached.
 pub fn stop(elsewhere: &Elsewhere, only: Option<&BoxName>) -> Result<()> {
     let site = Site::open(elsewhere)?;
-    if site.record()?.is_none() {
+    if !site.is_known()? {
         return match only {
             Some(name) => Err(Failure::new(format!("{name} is not running"))),
             None => Ok(()),
@@ -69,7 +69,7 @@ pub fn restart(elsewhere: &Elsewhere, only: Option<&BoxName>) -> Result<()> {
 /// Something is not here yet, or could not be removed.
 pub fn down(elsewhere: &Elsewhere, volumes: bool) -> Result<()> {
     let site = Site::open(elsewhere)?;
-    if site.record()?.is_none() && !volumes {
+    if !site.is_known()? && !volumes {
         elsewhere.context.events.note("nothing is up here");
         return Ok(());
     }

@@ -64,6 +64,14 @@ impl<'a> Site<'a> {
         ThereRecord::read(&self.paths)
     }
 
+    /// Whether it may have boxes over there: also where what was known of it here is lost.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_known(&self) -> Result<bool> {
+        Ok(self.record()?.is_some() || self.paths.record().exists())
+    }
+
     /// Who calls, with the project, whose ports are published here and not there.
     ///
     /// # Errors
