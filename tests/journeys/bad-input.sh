@@ -1,5 +1,7 @@
 #!/bin/sh
 # journey: what bad input and bad surroundings get: a plain message, the right exit code, and nothing left
+# places: ssh
+# in ssh as: root
 . "$(dirname "$0")/../support/journey.sh"
 journey "bad input"
 need_registry

@@ -1,6 +1,7 @@
 #!/bin/sh
 # journey: Ctrl-C during a pull and during `up`: ends soon, says so, and the next `up` works
 # places: ssh
+# in ssh as: root
 . "$(dirname "$0")/../support/journey.sh"
 journey "Ctrl-C"
 need_registry

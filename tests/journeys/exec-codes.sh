@@ -1,6 +1,7 @@
 #!/bin/sh
 # journey: exec passes on exit codes, input, output, environment, user and folder unchanged
 # places: ssh
+# in ssh as: root
 . "$(dirname "$0")/../support/journey.sh"
 journey "exec"
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # journey: two projects want the same new image at the same time, and a source vanishes while `up` is at work
 # places: ssh
+# in ssh as: root
 . "$(dirname "$0")/../support/journey.sh"
 journey "at the same time"
 need_registry

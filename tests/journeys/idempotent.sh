@@ -1,6 +1,7 @@
 #!/bin/sh
 # journey: a second `up` changes nothing; a changed key changes only what depends on it
 # places: ssh
+# in ssh as: user
 . "$(dirname "$0")/../support/journey.sh"
 journey "up is idempotent"
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # journey: kill -9 of any process of ours at any moment; the next `up` heals and nothing leaks
 # places: ssh
+# in ssh as: user
 . "$(dirname "$0")/../support/journey.sh"
 journey "kill -9"
 

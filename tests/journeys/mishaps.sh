@@ -1,6 +1,7 @@
 #!/bin/sh
 # journey: several devenv at once, records cut short, lost keepers and folders, boxes that hang: it heals, and says what is wrong
 # places: ssh
+# in ssh as: user
 . "$(dirname "$0")/../support/journey.sh"
 . "$(dirname "$0")/../support/pair.sh"
 journey "mishaps"

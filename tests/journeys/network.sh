@@ -1,6 +1,7 @@
 #!/bin/sh
 # journey: published ports of every kind, and the way out
 # places: ssh
+# in ssh as: user
 . "$(dirname "$0")/../support/journey.sh"
 journey "network"
 

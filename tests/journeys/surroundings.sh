@@ -1,5 +1,7 @@
 #!/bin/sh
 # journey: a computer that refuses: full and read-only disks, no overlay, no user namespaces, no limits, no descriptors
+# places: ssh
+# in ssh as: root
 . "$(dirname "$0")/../support/journey.sh"
 journey "bad surroundings"
 
@@ -24,7 +26,7 @@ echo mine >file
 
 # User namespaces forbidden: a limit in a namespace of our own, so that this computer stays as it is.
 if [ "$(id -u)" -eq 0 ]; then nested="unshare --user --map-root-user"; else nested="unshare --user --map-root-user --map-auto"; fi
-if $nested true 2>/dev/null; then
+if [ "$place" = here ] && $nested true 2>/dev/null; then
     refuses "user namespaces forbidden" 1 'user namespace' \
         $nested sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$DEVENV" up'
     says "and where to look" 'doctor'
@@ -108,6 +110,10 @@ else
     mount -o remount,ro "$sandbox/expected-mount"
     refuses "a read-only state folder" 1 'read-only' "$DEVENV" up
     umount "$sandbox/expected-mount"
+    export DEVENV_HOME="$home"
+fi
+# Of a remote host it is its own surroundings that count: those are in the journey `remote`.
+if [ "$(id -u)" -eq 0 ] && [ "$place" = here ]; then
     # An overlay takes no upper layer from another overlay.
     mkdir -p "$sandbox/lower" "$sandbox/upper" "$sandbox/overlay-work"
     mount -t tmpfs none "$sandbox/expected-mount"
@@ -188,13 +194,15 @@ if strace -o /dev/null true 2>/dev/null; then
         refused rename ENOSPC 1 4 -f
         refused fsync EIO 1 4 -f
         refused clone3 ENOMEM 1 2 -f
-        refused unshare EPERM 1 2 -f
-        refused setns EPERM 1 2 -f
-        refused mount EPERM 1 3 -f
-        refused move_mount EPERM 1 4 -f
-        refused fsopen ENODEV 1 4 -f
-        refused fsmount EPERM 1 3 -f
-        refused pivot_root EPERM 1 1 -f
+        if [ "$place" = here ]; then
+            refused unshare EPERM 1 2 -f
+            refused setns EPERM 1 2 -f
+            refused mount EPERM 1 3 -f
+            refused move_mount EPERM 1 4 -f
+            refused fsopen ENODEV 1 4 -f
+            refused fsmount EPERM 1 3 -f
+            refused pivot_root EPERM 1 1 -f
+        fi
         refused memfd_create EMFILE 1 3 -f
         refused socket EMFILE 1 3 -f
         refused pidfd_open EMFILE 1 3 -f

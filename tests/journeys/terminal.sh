@@ -1,6 +1,7 @@
 #!/bin/sh
 # journey: `shell` and `exec` on a terminal: resize, Ctrl-C, Ctrl-Z, exit codes
 # places: ssh
+# in ssh as: user
 . "$(dirname "$0")/../support/journey.sh"
 journey "terminal"
 

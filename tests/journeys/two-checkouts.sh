@@ -1,6 +1,7 @@
 #!/bin/sh
 # journey: the same file in two folders at once: two projects, no clash, ports stay the same
 # places: ssh
+# in ssh as: root
 . "$(dirname "$0")/../support/journey.sh"
 journey "two checkouts"
 

@@ -1,7 +1,8 @@
 //! `stop`, `start`, `restart` and `down` elsewhere.
 
 use super::call::call;
-use super::elsewhere::{Elsewhere, unless};
+use super::elsewhere::{Elsewhere, Interrupt, unless};
+use super::far::Far;
 use super::keeper::Keeper;
 use super::site::Site;
 use super::up;
@@ -74,19 +75,9 @@ pub fn down(elsewhere: &Elsewhere, volumes: bool) -> Result<()> {
         return Ok(());
     }
     let lock = site.lock()?;
-    let events = elsewhere.context.events.clone();
     elsewhere.run(async |mut interrupt| {
         let far = unless(&mut interrupt, site.far_locked()).await?;
-        if let Some(mut keeper) = Keeper::connect(&site.paths.keeper_socket()).await? {
-            // What the boxes write when they are asked to end comes here too.
-            let verb = Verb::Stop { only: None };
-            let () = call(&far, site.caller(None)?, verb, &*events, &mut sink(), &mut interrupt).await?;
-            unless(&mut interrupt, up::sync(&site, &mut keeper, &ThereRequest::Flush { unpaused: false })).await?;
-            // Nothing that is removed over there from now on is removed here.
-            up::sync(&site, &mut keeper, &ThereRequest::Sync { mounts: Vec::new() }).await?;
-        }
-        let verb = Verb::Down { volumes };
-        let () = call(&far, site.caller(None)?, verb, &*events, &mut sink(), &mut interrupt).await?;
+        remove(&site, &far, volumes, &mut interrupt).await?;
         match Keeper::connect(&site.paths.keeper_socket()).await? {
             Some(keeper) => keeper.quit().await,
             None => Ok(()),
@@ -95,4 +86,23 @@ pub fn down(elsewhere: &Elsewhere, volumes: bool) -> Result<()> {
     let forgotten = up::forget(&site);
     drop(lock);
     forgotten
+}
+
+/// Stops the boxes and removes them over there, and the copies of folders, once all that was made over there is here.
+/// The caller holds the project's lock.
+///
+/// # Errors
+/// As [`down`].
+pub async fn remove(site: &Site<'_>, far: &Far, volumes: bool, interrupt: &mut Interrupt) -> Result<()> {
+    let events = site.elsewhere.context.events.clone();
+    if let Some(mut keeper) = Keeper::connect(&site.paths.keeper_socket()).await? {
+        // What the boxes write when they are asked to end comes here too.
+        let verb = Verb::Stop { only: None };
+        let () = call(far, site.caller(None)?, verb, &*events, &mut sink(), interrupt).await?;
+        unless(interrupt, up::sync(site, &mut keeper, &ThereRequest::Flush { unpaused: false })).await?;
+        // Nothing that is removed over there from now on is removed here.
+        up::sync(site, &mut keeper, &ThereRequest::Sync { mounts: Vec::new() }).await?;
+    }
+    let verb = Verb::Down { volumes };
+    call(far, site.caller(None)?, verb, &*events, &mut sink(), interrupt).await
 }

@@ -16,7 +16,9 @@ use crate::sync::version::version;
 use crate::sys::framed::read_document;
 use crate::sys::stream::Stream;
 use crate::tunnel::{self, Publisher};
+use futures_util::FutureExt;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -90,7 +92,9 @@ impl Supervision {
         loop {
             let reach =
                 Reach { place: &self.start.place, layout: &self.layout, attended: false, starts, events: &events };
-            match line::connect(&reach).await {
+            // Where the system gives no thread the runtime panics: that is no reason never to try again.
+            let tried = AssertUnwindSafe(line::connect(&reach)).catch_unwind().await;
+            match tried.unwrap_or_else(|_| Err(Failure::new("the attempt to connect broke off"))) {
                 Ok(line) => {
                     log("connected");
                     self.link.send_replace(Link::Up(line.clone()));

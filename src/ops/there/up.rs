@@ -4,6 +4,7 @@ use super::call::call;
 use super::elsewhere::{Elsewhere, Interrupt, unless};
 use super::far::Far;
 use super::keeper::{self, Keeper};
+use super::life;
 use super::look::merged;
 use super::site::Site;
 use crate::model::call::{Caller, Verb};
@@ -48,7 +49,8 @@ pub fn up(elsewhere: &Elsewhere, request: &UpRequest) -> Result<UpReply> {
         }
         made
     });
-    if made.as_ref().is_err_and(is_undone) && old.is_none() {
+    // What could not be removed over there `down` has to find.
+    if made.as_ref().is_err_and(is_undone) && old.is_none() && record.wanted.is_none() {
         forget(&site)?;
     }
     made
@@ -82,8 +84,15 @@ async fn make(
     let verb = Verb::Up(request.clone());
     let made: Result<UpReply> = call(&far, caller, verb, &*events, &mut sink(), interrupt).await;
     if !made.as_ref().is_err_and(is_undone) {
-        record.wanted = Some(project.clone());
-        record.write(&site.paths)?;
+        let is_new = record.wanted.replace(project.clone()).is_none();
+        if let Err(failure) = record.write(&site.paths) {
+            if is_new {
+                // Nobody would know of it.
+                life::remove(site, &far, false, interrupt).await?;
+                record.wanted = None;
+            }
+            return Err(failure);
+        }
     }
     let mut reply = made?;
     reply.status = merged(site, reply.status, &record.ports);
