@@ -6,6 +6,7 @@ use super::message::{Ask, Body, Ticket};
 use super::path::TreePath;
 use super::reconcile::{Side, Step};
 use super::tree::{Apart, Leaf, Node};
+use super::unsettled::Unsettled;
 use crate::model::sync::{MOST_LISTED, SyncChoice, SyncConflict, SyncSkipped, SyncState, SyncStatus};
 use crate::model::{Failure, Result, Trying};
 use crate::sys::fs::{remove_file_if_exists, write_atomically};
@@ -64,7 +65,7 @@ impl Controller {
 
     pub(super) fn forget_base(&mut self) {
         self.base = Node::folder();
-        [Side::Here, Side::There].into_iter().for_each(|side| self.unsettled.clear(side));
+        self.unsettled = Unsettled::default();
         self.replan = true;
         self.unsaved = true;
     }

@@ -113,7 +113,7 @@ impl Unsettled {
     /// Forgets what was agreed on again later.
     fn forget_old(&mut self) {
         let mut later = HashSet::with_capacity(self.agreed.len());
-        let mut is_latest: Vec<bool> = self.agreed.iter().rev().map(|(path, _)| later.insert(path.clone())).collect();
+        let mut is_latest: Vec<bool> = self.agreed.iter().rev().map(|(path, _)| later.insert(path)).collect();
         is_latest.reverse();
         let count = |end: &mut usize| *end = is_latest[..*end].iter().filter(|latest| **latest).count();
         for mark in [&mut self.marks.here, &mut self.marks.there] {

@@ -284,7 +284,7 @@ impl Worker {
         let digest = digest(self.replica.tree());
         let whole = digest != known;
         if whole {
-            self.tell_differences(&Node::folder())?;
+            self.tell_tree()?;
         }
         self.tell_notes()?;
         self.tell(Tell::Scanned { whole, digest })
@@ -329,16 +329,16 @@ impl Worker {
     }
 
     pub(super) fn tell_all(&mut self, changes: Vec<Change>) -> Told {
-        let mut batches = Batches { tells: &self.tells, batch: Vec::new(), bytes: 0, told: Ok(()) };
+        let mut batches = Batches::new(&self.tells);
         changes.into_iter().for_each(|change| batches.add(change));
         batches.end()
     }
 
-    /// Tells all that is other than in the tree `known`.
-    fn tell_differences(&mut self, known: &Node) -> Told {
-        let mut batches = Batches { tells: &self.tells, batch: Vec::new(), bytes: 0, told: Ok(()) };
-        let tree = self.replica.tree();
-        each_difference(&TreePath::root(), Some(known), Some(tree), &mut |change| batches.add(change));
+    /// Tells all of the tree.
+    fn tell_tree(&mut self) -> Told {
+        let mut batches = Batches::new(&self.tells);
+        let (nothing, tree) = (Node::folder(), self.replica.tree());
+        each_difference(&TreePath::root(), Some(&nothing), Some(tree), &mut |change| batches.add(change));
         batches.end()
     }
 
@@ -434,7 +434,11 @@ struct Batches<'a> {
     told: Told,
 }
 
-impl Batches<'_> {
+impl<'a> Batches<'a> {
+    fn new(tells: &'a Tells) -> Batches<'a> {
+        Batches { tells, batch: Vec::new(), bytes: 0, told: Ok(()) }
+    }
+
     fn add(&mut self, change: Change) {
         self.bytes += CHANGE_BYTES + change.path.as_bytes().len();
         if let Now::Leaf(Leaf::Link(target)) = &change.now {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # File sync beside rsync, Unison and lsyncd over an sshd on loopback: they as they are, devenv with the cipher that it
-# asks ssh for. Variables: FILES (50000), ROUNDS (3), EDITS (60),
-# LARGE_MB (1024), PARTS (see sync.py), TMPDIR; SYNC_ENDS: measure this build of tests/bench/sync_ends.rs.
+# asks ssh for. Variables: FILES (50000), ROUNDS (3), EDITS (60), LARGE_MB (1024), PARTS (see sync.py), TMPDIR;
+# SYNC_ENDS: measure this build of tests/bench/sync_ends.rs.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -14,8 +14,6 @@ volumes = ["data:/data"]
 TOML
 echo alive >page.txt
 serves() { [ "$(fetch http://127.0.0.1:18100/page.txt 2>/dev/null)" = alive ]; }
-# Our programs outside every box, on this computer and on the other.
-keepers() { python3 "$support/census.py" --keepers "$sandbox" "$there"; }
 
 check "up" "$DEVENV" up
 check "it serves" within 10 serves

@@ -69,7 +69,6 @@ cp "$sandbox/saved.toml" devenv.toml
 
 # The keeper: stopped, without its socket, without the whole folder of sockets.
 check "up" "$DEVENV" up
-keeper() { python3 "$support/census.py" "$sandbox" "$there" --keepers; }
 web_pid=$(field web pid)
 find "$DEVENV_HOME/run" "$state/run" -name keeper.sock -delete
 check "the keeper's socket is gone: up" "$DEVENV" up
@@ -82,10 +81,10 @@ rm -rf "$DEVENV_HOME/run" "$state/run"
 check "and once more: down" "$DEVENV" down
 gone "after that"
 check "up" "$DEVENV" up
-for pid in $(keeper); do kill -STOP "$pid"; done
+for pid in $(keepers); do kill -STOP "$pid"; done
 check "the keeper hangs: up" timeout 100 "$DEVENV" up
 whole "after that"
-for pid in $(keeper); do kill -STOP "$pid"; done
+for pid in $(keepers); do kill -STOP "$pid"; done
 check "the keeper hangs: down" timeout 100 "$DEVENV" down
 gone "after that"
 
@@ -123,6 +122,16 @@ for file in $(records); do
     "$DEVENV" down >"$sandbox/out" 2>&1 || { not_ok "down with $record emptied"; show "$sandbox/out"; }
     within 5 counts "0 0" || not_ok "nothing runs after down with $record emptied, not $(census)"
 done
+if [ "$place" != here ]; then
+    # Nobody is left who knows what was made over there: it is not removed.
+    check "up" "$DEVENV" up
+    : >"$(echo "$DEVENV_HOME"/data/there/*/project.json)"
+    for pid in $(keepers); do kill -9 "$pid"; done
+    exits "a lost keeper and a damaged record: down" 1 "$DEVENV" down
+    says "says so" 'project.json is damaged'
+    check "up mends it" "$DEVENV" up
+    check "and down works" "$DEVENV" down
+fi
 check "up" "$DEVENV" up
 "$DEVENV" stop
 for file in "$state"/data/seccomp/*; do : >"$file"; done

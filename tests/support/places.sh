@@ -10,6 +10,7 @@
 #   settle      waits until what was saved here is in the boxes as well
 #   has_ended PID   the process that `status` tells of is no more
 #   census      prints how many boxes and keepers run of this journey, as census.py does; not of the VM
+#   keepers     prints the process ids of the keepers, of this computer and of the other
 #   counts "BOXES KEEPERS"   so many run
 # shellcheck disable=SC2034,SC2154 # they are read by the journeys; support, sandbox and registry are set by journey.sh
 
@@ -57,6 +58,8 @@ has_ended() {
 census() {
     python3 "$support/census.py" "$sandbox" "$there"
 }
+
+keepers() { python3 "$support/census.py" --keepers "$sandbox" "$there"; }
 
 counts() { [ "$(census)" = "$1" ]; }
 

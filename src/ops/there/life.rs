@@ -70,13 +70,22 @@ pub fn restart(elsewhere: &Elsewhere, only: Option<&BoxName>) -> Result<()> {
 /// Something is not here yet, or could not be removed.
 pub fn down(elsewhere: &Elsewhere, volumes: bool) -> Result<()> {
     let site = Site::open(elsewhere)?;
-    if !site.is_known()? && !volumes {
+    let is_known = site.is_known()?;
+    if !is_known && !volumes {
         elsewhere.context.events.note("nothing is up here");
         return Ok(());
     }
     let lock = site.lock()?;
     elsewhere.run(async |mut interrupt| {
         let far = unless(&mut interrupt, site.far_locked()).await?;
+        // Only a keeper brings here what was made over there, and without the record none can be brought back.
+        if is_known && site.record()?.is_none() && !matches!(far, Far::Kept(_)) {
+            let torn = Failure::new(format!(
+                "{} is damaged, and nobody knows what has to come here first",
+                site.paths.record().display()
+            ));
+            return Err(torn.hint("`devenv up` mends it; then `devenv down`"));
+        }
         remove(&site, &far, volumes, &mut interrupt).await?;
         match Keeper::connect(&site.paths.keeper_socket()).await? {
             Some(keeper) => keeper.quit().await,
