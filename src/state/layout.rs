@@ -115,6 +115,11 @@ impl Layout {
         self.data.join("trees").join(id.as_str())
     }
 
+    /// Where they are while they are being removed.
+    pub fn trees_going(&self, id: &ProjectId) -> PathBuf {
+        self.data.join("trees").join(format!(".{}", id.as_str()))
+    }
+
     pub fn project(&self, id: &ProjectId) -> ProjectPaths {
         ProjectPaths {
             folder: self.projects().join(id.as_str()),

@@ -9,7 +9,7 @@ use super::message::{Ask, Body, Order, Tell, Ticket};
 use super::path::TreePath;
 use super::reading::{Reading, SLICED_FROM_BYTES, Slice};
 use super::stage::Filling;
-use super::tree::{Apart, Change, Hash, Leaf, Node, Stamp};
+use super::tree::{Apart, Change, Hash, Leaf, Node, Now, Stamp};
 use super::unread::Unread;
 use super::withheld::Withheld;
 use super::worker::{Told, Worker};
@@ -74,6 +74,10 @@ impl Worker {
 
     /// Tells what changed, apart from what had better be told together with large files that were found with it.
     pub(super) fn tell_changes(&mut self, changes: Vec<Change>) -> Told {
+        // A tree that was moved away and then deleted: nobody deleted what was in it.
+        if changes.iter().any(|change| change.now == Now::Gone) && !self.replica.is_root_there() {
+            return self.lost_root();
+        }
         let found = self.note_unread();
         let Background { unread, withheld, .. } = &mut self.background;
         let changes = withheld.sift(changes, &found, unread.paths());

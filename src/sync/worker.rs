@@ -207,7 +207,11 @@ impl Worker {
         self.held_since.is_some()
     }
 
-    fn lost_root(&mut self) -> Told {
+    pub(super) fn lost_root(&mut self) -> Told {
+        if !self.replica.state.exists() {
+            // All that was known of it went with it: whoever opens the tree next begins anew.
+            return Err(Gone);
+        }
         self.telling = false;
         self.stop_reading()?;
         let reason = format!("{} is gone, or is not the folder it was", self.replica.root_path.display());
@@ -278,6 +282,10 @@ impl Worker {
         self.background.forget_withheld();
         if let Err(failure) = self.read_all() {
             return self.tell(Tell::Lost { reason: failure.chain().join(": ") });
+        }
+        // It may have gone, and been deleted, while it was read.
+        if !self.replica.is_root_there() {
+            return self.lost_root();
         }
         self.telling = true;
         self.note_unread();

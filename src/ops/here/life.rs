@@ -111,7 +111,7 @@ pub fn restart(context: &Context, only: Option<&BoxName>) -> Result<()> {
 /// The first thing that could not be removed.
 pub fn down(context: &Context, volumes: bool) -> Result<()> {
     let site = Site::open(context)?;
-    let has_trees = context.caller.is_some() && site.computer.layout.trees(&site.id).exists();
+    let has_trees = context.caller.is_some() && tree::has_trees(&site.computer, &site.id);
     if !(site.paths.folder().exists() || has_trees || volumes && site.paths.volumes().exists()) {
         site.context.events.note("nothing is up here");
         return Ok(());

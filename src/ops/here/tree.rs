@@ -8,6 +8,7 @@ use crate::sync::version::version;
 use crate::sync::{Owner, far};
 use crate::sys::fs::{make_folder, make_private_folder, remove_tree_if_exists};
 use crate::sys::stream::Stream;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -72,10 +73,22 @@ pub fn make_own(root: &Path, computer: &Computer) -> Result<()> {
         .trying(|| format!("cannot give {} to its owner", root.display()))
 }
 
+/// Whether a project has trees, or some that were not removed to the end.
+pub fn has_trees(computer: &Computer, project: &ProjectId) -> bool {
+    computer.layout.trees(project).exists() || computer.layout.trees_going(project).exists()
+}
+
 /// Removes all trees of a project, whose other sides are where they always were.
 ///
 /// # Errors
 /// Something cannot be removed.
 pub fn remove_trees(computer: &Computer, project: &ProjectId) -> Result<()> {
-    remove_tree_if_exists(&computer.layout.trees(project))
+    let (trees, going) = (computer.layout.trees(project), computer.layout.trees_going(project));
+    remove_tree_if_exists(&going)?;
+    // In one step: whoever still keeps a tree equal sees that it is gone, not that all in it was deleted.
+    match std::fs::rename(&trees, &going) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        renamed => renamed.trying(|| format!("cannot move {} away", trees.display()))?,
+    }
+    remove_tree_if_exists(&going)
 }

@@ -48,6 +48,26 @@ async fn two_trees_become_one_in_both_directions() {
 }
 
 #[tokio::test]
+async fn a_copy_that_is_moved_away_and_removed_deletes_nothing_and_is_made_anew() {
+    let world = World::new();
+    let names = ["one", "two"];
+    names.iter().for_each(|name| write(&world.here(name), name));
+    let copy = |name: &str| world.there("trees/root").join(name);
+    let session = world.start_by(world.opener_of(copy(""), world.there("trees/state")));
+    flush(&session).await;
+    let going = world.there("going");
+    fs::rename(world.there("trees"), &going).unwrap();
+    // As a removal that takes its time: what is gone so far was looked at by now.
+    fs::remove_file(going.join("root/one")).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    fs::remove_dir_all(&going).unwrap();
+    until("the copy is made anew", || names.iter().all(|name| copy(name).exists())).await;
+    flush(&session).await;
+    names.iter().for_each(|name| assert_eq!(fs::read_to_string(world.here(name)).unwrap(), *name));
+    world.stop(session).await;
+}
+
+#[tokio::test]
 async fn conflicts_are_listed_left_alone_and_ended_by_choice() {
     let world = World::new();
     for name in ["both", "ours", "theirs", "same", "free"] {

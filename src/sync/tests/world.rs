@@ -46,7 +46,11 @@ impl World {
     }
 
     pub fn opener(&self) -> Opener {
-        let (root, state) = (self.folder.path().join("there"), self.state("there"));
+        self.opener_of(self.there(""), self.state("there"))
+    }
+
+    /// As `opener`, of a far side that has its tree and its state in these folders.
+    pub fn opener_of(&self, root: PathBuf, state: PathBuf) -> Opener {
         let far = self.far.clone();
         Arc::new(move || {
             let (root, state, far) = (root.clone(), state.clone(), far.clone());
